@@ -1,0 +1,1 @@
+//! NetworkPolicy: who can reach whom, and which rule decided.

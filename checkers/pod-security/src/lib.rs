@@ -1,0 +1,1 @@
+//! Pod Security Standards, every control, every policy version.

@@ -1,0 +1,155 @@
+//! The contract that every engine honours.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+pub use sandbox::{Body, UserInfo};
+use serde::{Deserialize, Serialize};
+use std::{fmt::Debug, sync::Arc};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineKind {
+    Sandbox,
+    Kind,
+    Host,
+}
+
+/// What an engine can and cannot do, in words that the page shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capabilities {
+    pub engine: EngineKind,
+    /// True where nodes, GPUs and processes are simulated; the page and the API then say so.
+    pub simulated: bool,
+    pub snapshots: bool,
+    pub network_policy_enforced: bool,
+    pub gpus: GpuSupport,
+    /// Why this engine cannot run here at all; `None` where it can.
+    pub unavailable: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GpuSupport {
+    None,
+    Simulated,
+    PassedThrough,
+}
+
+/// What a lab asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClusterSpec {
+    pub nodes: Vec<NodeSpec>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NodeSpec {
+    pub name: String,
+    /// How many GPUs the node holds. They are not in its capacity until a device plugin says so.
+    #[serde(default)]
+    pub gpus: u32,
+    /// As `NVIDIA-H100-80GB-HBM3`; empty where there are none.
+    #[serde(default)]
+    pub gpu_product: String,
+}
+
+/// A stage of a cluster's start, as it happens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    pub stage: String,
+    pub at: Timestamp,
+    pub done: bool,
+}
+
+/// Where progress goes. A closed receiver cancels nothing.
+pub type ProgressSender = tokio::sync::mpsc::UnboundedSender<Progress>;
+
+/// One attempted connection, made from where a process in the pod would make it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Probe {
+    pub from_namespace: String,
+    pub from_pod: String,
+    /// Pod IP, Service name or `name.namespace`.
+    pub to_host: String,
+    pub to_port: u16,
+    /// Path for an HTTP GET; `None` for a bare TCP connection.
+    #[serde(default)]
+    pub http_path: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "outcome")]
+pub enum ProbeOutcome {
+    /// Connected; for HTTP with the answer's status and the first bytes of its body.
+    Connected {
+        status: Option<u16>,
+        body: String,
+    },
+    /// The name does not resolve.
+    NoSuchHost,
+    Refused,
+    TimedOut,
+    /// We could not look (the pod does not run, the engine failed): costs the learner nothing.
+    Unknown {
+        reason: String,
+    },
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ProvisionError {
+    #[error("no such cluster")]
+    NotFound,
+    #[error("this engine cannot run here: {0}")]
+    Unavailable(String),
+    #[error("{stage} failed")]
+    Stage {
+        stage: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// Makes, finds and removes clusters of one engine.
+#[async_trait]
+pub trait Provisioner: Send + Sync + Debug {
+    fn capabilities(&self) -> Capabilities;
+
+    /// Returns when the first node is Ready and the state is stored.
+    async fn create(&self, id: &str, spec: &ClusterSpec, progress: ProgressSender) -> Result<Arc<dyn Cluster>, ProvisionError>;
+
+    /// A cluster that exists already, woken if it slept.
+    async fn open(&self, id: &str) -> Result<Arc<dyn Cluster>, ProvisionError>;
+
+    /// Idempotent: a cluster that is gone already is no error.
+    async fn delete(&self, id: &str) -> Result<(), ProvisionError>;
+
+    /// Ids of all clusters that exist, for the reaper.
+    async fn list(&self) -> Result<Vec<String>, ProvisionError>;
+}
+
+/// One learner's cluster.
+#[async_trait]
+pub trait Cluster: Send + Sync + Debug {
+    fn id(&self) -> &str;
+
+    /// The cluster's Kubernetes API: paths as `/api/v1/…`. Upgrades (exec, port-forward) pass through.
+    async fn serve(&self, user: UserInfo, request: http::Request<Body>) -> http::Response<Body>;
+
+    /// The user of a ServiceAccount token of this cluster.
+    async fn authenticate(&self, bearer_token: &str) -> Option<UserInfo>;
+
+    async fn probe(&self, probe: &Probe) -> ProbeOutcome;
+
+    /// Remembers the present state under `name`; the same name again replaces it.
+    async fn snapshot(&self, name: &str) -> Result<(), ProvisionError>;
+
+    async fn restore(&self, name: &str) -> Result<(), ProvisionError>;
+
+    /// Waits until nothing moves any more, or `limit` is over; checks look at a cluster at rest.
+    async fn settle(&self, limit: std::time::Duration);
+
+    /// Frees what an idle cluster does not need; the next request wakes it in place.
+    async fn sleep(&self) -> Result<(), ProvisionError>;
+}

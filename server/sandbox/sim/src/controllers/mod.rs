@@ -1,0 +1,1 @@
+//! One controller, one file.

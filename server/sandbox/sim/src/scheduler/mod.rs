@@ -1,0 +1,1 @@
+//! kube-scheduler: filters and binds.

@@ -1,0 +1,1 @@
+//! The small honest shell inside a pod: one command, one file.

@@ -1,0 +1,1 @@
+//! Suites that cross rooms: http, kubectl, labs, jail, restart, browser, tidy.
