@@ -1,0 +1,43 @@
+# Cordon: two commands. `make run` sets up whatever is missing and serves; `make test` sets up whatever is missing and tests everything.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help run test setup setup-test web bench conformance compare fmt lint clean
+
+CARGO ?= cargo
+CORDON_RUN_FLAGS ?=
+
+help:            ## what there is
+	@grep -hE '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+run: setup web   ## set up, build, migrate, serve; prints the address to open
+	$(CARGO) build --release --locked -p server
+	exec target/release/cordon serve $(CORDON_RUN_FLAGS)
+
+test: setup-test web  ## set up and run every test: format, clippy, unit, http, kubectl, jail, restart, labs, browser, docs
+	scripts/test
+
+setup:           ## install what `make run` needs and say what could not be installed
+	@scripts/setup run
+
+setup-test:      ## the same for `make test`
+	@scripts/setup test
+
+web:             ## bundle the terminal, the editor and the styles
+	@scripts/web
+
+bench: setup web ## figures, as distributions and ratios from one run
+	$(CARGO) build --release --locked --workspace --benches
+	scripts/bench
+
+conformance: setup web  ## replay what real systems answered (needs CORDON_CONFORMANCE; docs/conformance.md)
+	scripts/conformance
+
+fmt:             ## format everything
+	$(CARGO) fmt --all
+
+lint:            ## clippy, warnings are errors
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+clean:
+	$(CARGO) clean
+	rm -rf web/node_modules web/dist
