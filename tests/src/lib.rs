@@ -22,3 +22,5 @@ pub fn tracked_files() -> Vec<PathBuf> {
 pub fn not_run(what: &str, why: &str) {
     eprintln!("NOT RUN: {what}: {why}");
 }
+
+pub mod sandbox;

@@ -1,0 +1,132 @@
+//! An embedded cluster as a process of its own (`cordon sandbox up`), and a real kubectl against it.
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+use tempfile::TempDir;
+
+/// The `cordon` binary that belongs to this test run: `CORDON_BIN`, else the one beside the test binaries, built when it is not there.
+pub fn cordon() -> PathBuf {
+    if let Some(path) = env::var_os("CORDON_BIN") {
+        return path.into();
+    }
+    let profile = env::current_exe().expect("a test knows its own path");
+    let folder = profile.parent().and_then(Path::parent).expect("tests lie in target/<profile>/deps");
+    let binary = folder.join("cordon");
+    if !binary.exists() {
+        let built = Command::new(env!("CARGO")).args(["build", "--locked", "-p", "server"]).current_dir(crate::root()).status();
+        assert!(built.is_ok_and(|s| s.success()), "cordon builds");
+    }
+    binary
+}
+
+/// A kubectl of 1.31 or newer, from PATH or Cordon's cache folder; `Err` says why there is none.
+pub fn kubectl() -> Result<PathBuf, String> {
+    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| env::var_os("HOME").map(|h| Path::new(&h).join(".cache")));
+    let mut candidates: Vec<PathBuf> = env::var_os("KUBECTL").map(PathBuf::from).into_iter().collect();
+    candidates.extend(env::var_os("PATH").iter().flat_map(env::split_paths).map(|p| p.join("kubectl")));
+    candidates.extend(cache.iter().flat_map(|c| [c.join("cordon/bin/kubectl"), c.join("cordon/real-kubernetes/bin/kubectl")]));
+    for candidate in candidates {
+        let Ok(output) = Command::new(&candidate).args(["version", "--client"]).output() else { continue };
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let minor = text.split("v1.").nth(1).and_then(|rest| rest.split('.').next()).and_then(|m| m.parse::<u32>().ok());
+        if minor.is_some_and(|m| m >= 31) {
+            return Ok(candidate);
+        }
+    }
+    Err("no kubectl of 1.31 or newer on PATH or in the cache folder".to_owned())
+}
+
+/// A running `cordon sandbox up`. Killed when dropped.
+#[derive(Debug)]
+pub struct Sandbox {
+    process: Child,
+    folder: TempDir,
+    arguments: Vec<String>,
+    kubectl: PathBuf,
+}
+
+/// What a command printed, and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Printed {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Sandbox {
+    /// Starts one cluster; `Err` where there is no kubectl to use it with.
+    pub fn up(arguments: &[&str]) -> Result<Self, String> {
+        let kubectl = kubectl()?;
+        let folder = tempfile::tempdir().expect("a folder for the cluster");
+        let arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
+        let process = Self::start(folder.path(), &arguments);
+        Ok(Self { process, folder, arguments, kubectl })
+    }
+
+    fn start(folder: &Path, arguments: &[String]) -> Child {
+        let mut process = Command::new(cordon())
+            .args(["sandbox", "up", "--listen", "127.0.0.1:0", "--data"])
+            .arg(folder.join("data"))
+            .arg("--kubeconfig-dir")
+            .arg(folder)
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(fs::File::create(folder.join("stderr")).expect("a log file"))
+            .spawn()
+            .expect("cordon starts");
+        let mut lines = BufReader::new(process.stdout.take().expect("stdout is piped")).lines();
+        let ready = lines.by_ref().map_while(Result::ok).any(|line| line.contains("kubeconfig"));
+        let log = fs::read_to_string(folder.join("stderr")).unwrap_or_default();
+        assert!(ready, "the cluster came up; it said: {log}");
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+        process
+    }
+
+    /// Ends the process with SIGKILL and starts it again on the same data.
+    pub fn kill_and_restart(&mut self) {
+        self.process.kill().expect("the process can be killed");
+        self.process.wait().expect("the process ends");
+        self.process = Self::start(self.folder.path(), &self.arguments);
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Runs a line of shell in which `kubectl` is the real one, as the cluster's administrator.
+    pub fn sh(&self, line: &str) -> Printed {
+        self.sh_as("admin", line)
+    }
+
+    /// The same as `admin`, `dev` or `view`.
+    pub fn sh_as(&self, user: &str, line: &str) -> Printed {
+        let function = format!("kubectl() {{ '{}' \"$@\"; }}\n{line}", self.kubectl.display());
+        let output = Command::new("bash")
+            .args(["-c", &function])
+            .env("KUBECONFIG", self.folder.path().join(format!("{user}.kubeconfig")))
+            .env("HOME", self.folder.path())
+            .stdin(Stdio::null())
+            .output()
+            .expect("bash runs");
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Printed { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    /// Runs a line that must succeed; its output without the end of line.
+    pub fn ok(&self, line: &str) -> String {
+        let printed = self.sh(line);
+        assert_eq!(printed.code, 0, "{line}\n{}{}", printed.stdout, printed.stderr);
+        printed.stdout.trim_end().to_owned()
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
