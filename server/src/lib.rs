@@ -1,1 +1,15 @@
-//! The web application and the cordon binary.
+//! The web application and the `cordon` binary.
+//!
+//! ```text
+//! browser ──► web ──► app (use-cases) ──► provision ──► a cluster of the learner's own
+//!                      │   │                               ▲
+//!                      │   └── store                       │
+//! kubectl ──► gateway ─┴───────────────────────────────────┘
+//! ```
+//!
+//! `app` knows nothing of HTTP; `web` and `gateway` know nothing of SQL. The system's clock, randomness and environment are
+//! touched in `cli`, `config` and `state` only.
+
+pub mod cli;
+pub mod gateway;
+pub mod state;

@@ -1,1 +1,7 @@
-fn main() {}
+//! `cordon`: everything is in the library, so that tests can reach it.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    server::cli::main()
+}

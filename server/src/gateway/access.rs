@@ -1,0 +1,37 @@
+//! Who may enter which cluster.
+
+use async_trait::async_trait;
+use provision::{Cluster, UserInfo};
+use std::{fmt::Debug, sync::Arc};
+
+/// A request that may pass.
+#[derive(Debug, Clone)]
+pub struct Access {
+    pub user: UserInfo,
+    pub cluster: Arc<dyn Cluster>,
+    /// Names the token in limits and audit rows without giving it away.
+    pub token_id: String,
+}
+
+/// A request that may not, in words for the person at the other end.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No token, or one that nobody holds.
+    #[error("Unauthorized")]
+    Unauthorized,
+    /// A good token, but not for this cluster; the same answer whether or not the cluster exists.
+    #[error("this token does not open this cluster")]
+    Forbidden,
+    /// The attempt is over.
+    #[error("{0}")]
+    Over(String),
+    /// The cluster cannot answer now.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// Decides; asked once for each request, so it must be cheap.
+#[async_trait]
+pub trait Admission: Send + Sync + Debug {
+    async fn admit(&self, cluster: &str, bearer_token: &str) -> Result<Access, Refusal>;
+}

@@ -1,0 +1,6 @@
+//! What the running server holds, and the only place where it touches the system's clock and randomness.
+
+pub mod edge;
+pub mod files;
+
+pub use edge::{Random, SystemClock, SystemRandom};
