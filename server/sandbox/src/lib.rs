@@ -8,4 +8,19 @@
 //!
 //! The only room here that knows tokio timers and the system's clock is the driver; everything below it is stepped.
 
-pub use apiserver::{Body, Router, UserInfo};
+mod cluster;
+mod driver;
+mod files;
+mod options;
+mod probe;
+mod sandbox;
+
+pub use apiserver::{Body, Client, Router, Server, UserInfo};
+pub use cluster::Cluster;
+pub use options::{Options, SandboxError, Time};
+pub use probe::{Probe, ProbeOutcome};
+pub use sandbox::{Listed, Sandbox};
+pub use sim::{
+    ImageCatalogue,
+    bootstrap::{ClusterSpec, NodeSpec},
+};

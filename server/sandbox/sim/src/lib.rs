@@ -9,9 +9,11 @@
 //! It is stepped by hand and never sleeps: whoever drives it (the `sandbox` crate, or a test) says what time it is. It reads and
 //! writes the cluster only through `apiserver::Client`. It enforces with the same engine crates that the checkers judge with.
 
+pub mod bootstrap;
 pub mod catalogue;
 pub mod components;
 pub mod controllers;
+pub mod events;
 pub mod kubelet;
 pub mod network;
 pub mod scheduler;

@@ -1,9 +1,15 @@
 //! The step: one round after another over all controllers until the cluster is at rest.
 
 use crate::catalogue::ImageCatalogue;
-use apiserver::{Change, Client};
-use jiff::Timestamp;
+use apiserver::{Change, Changes, Client, Server, UserInfo};
+use jiff::{SignedDuration, Timestamp};
+use rand::{SeedableRng, rngs::StdRng};
 use std::{fmt::Debug, sync::Arc};
+
+/// More rounds than any honest sequence of reactions takes; beyond it two controllers are fighting.
+const MAXIMUM_ROUNDS: usize = 1_000;
+/// How long a cluster that does not come to rest is left alone.
+const QUARREL_PAUSE: SignedDuration = SignedDuration::from_secs(1);
 
 /// What a controller may use while it runs.
 pub struct Context<'a> {
@@ -22,9 +28,14 @@ impl Debug for Context<'_> {
 }
 
 impl Context<'_> {
-    /// Asks to be stepped again at `at`, or before.
+    /// Asks to be stepped again at `at`, or before. Whatever was asked for earlier is forgotten when `reconcile` starts.
     pub fn wake_at(&mut self, at: Timestamp) {
         *self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    /// The same, `seconds` from now.
+    pub fn wake_in(&mut self, seconds: i64) {
+        self.wake_at(self.now.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX));
     }
 }
 
@@ -36,24 +47,98 @@ pub trait Controller: Send + Debug {
     fn interested(&self, change: &Change) -> bool;
 
     /// Brings the cluster one round closer to what its objects say. Called when something of interest has changed, when a
-    /// time it asked for has come, and once after start.
+    /// time it asked for has come, and once after start. It asks anew for every time that it still needs.
     fn reconcile(&mut self, context: &mut Context<'_>);
+}
+
+#[derive(Debug)]
+struct Member {
+    controller: Box<dyn Controller>,
+    pending: bool,
+    wake_at: Option<Timestamp>,
 }
 
 /// All controllers of one cluster.
 #[derive(Debug)]
 pub struct Sim {
-    controllers: Vec<Box<dyn Controller>>,
+    server: Server,
+    client: Client,
+    catalogue: Arc<ImageCatalogue>,
+    rng: StdRng,
+    /// The newest resource version whose change has been handed to `interested`.
+    seen: u64,
+    members: Vec<Member>,
 }
 
 impl Sim {
-    pub fn new(controllers: Vec<Box<dyn Controller>>) -> Self {
-        Self { controllers }
+    /// The order of `controllers` is the order within a round.
+    pub fn new(server: &Server, catalogue: Arc<ImageCatalogue>, seed: u64, controllers: Vec<Box<dyn Controller>>) -> Self {
+        let user = UserInfo {
+            name: "system:kube-controller-manager".to_owned(),
+            groups: vec!["system:authenticated".to_owned()],
+            ..UserInfo::default()
+        };
+        let members = controllers.into_iter().map(|controller| Member { controller, pending: true, wake_at: None }).collect::<Vec<_>>();
+        Self {
+            client: server.client(user, "kube-controller-manager"),
+            server: server.clone(),
+            catalogue,
+            rng: StdRng::seed_from_u64(seed),
+            seen: *server.committed().borrow(),
+            members,
+        }
     }
 
     /// Runs until nothing more happens at `now`; returns when to step again although nothing changes (probes, back-off, jobs).
     pub fn step(&mut self, now: Timestamp) -> Option<Timestamp> {
-        let _ = (now, &self.controllers);
-        None
+        for _ in 0..MAXIMUM_ROUNDS {
+            self.notice(now);
+            if self.members.iter().all(|member| !member.pending) {
+                return self.members.iter().filter_map(|member| member.wake_at).min();
+            }
+            for member in self.members.iter_mut().filter(|member| member.pending) {
+                member.pending = false;
+                member.wake_at = None;
+                let mut context =
+                    Context { client: &self.client, now, rng: &mut self.rng, catalogue: &self.catalogue, wake_at: &mut member.wake_at };
+                member.controller.reconcile(&mut context);
+            }
+        }
+        let quarrelling: Vec<_> = self.members.iter().filter(|member| member.pending).map(|member| member.controller.name()).collect();
+        tracing::error!(rounds = MAXIMUM_ROUNDS, controllers = ?quarrelling, "the simulated cluster does not come to rest");
+        now.saturating_add(QUARREL_PAUSE).ok()
+    }
+
+    /// Whether everything that was committed has been stepped over.
+    pub fn is_current(&self) -> bool {
+        self.seen >= *self.server.committed().borrow() && self.members.iter().all(|member| !member.pending)
+    }
+
+    /// Has every controller start anew, as after a restored snapshot.
+    pub fn restart(&mut self) {
+        for member in &mut self.members {
+            member.pending = true;
+        }
+    }
+
+    /// Marks who has something to do: changes of interest, times that have come.
+    fn notice(&mut self, now: Timestamp) {
+        match self.client.changes_since(self.seen) {
+            Changes::Since(changes) => {
+                for change in &changes {
+                    self.seen = self.seen.max(change.resource_version);
+                    for member in self.members.iter_mut().filter(|member| !member.pending) {
+                        member.pending = member.controller.interested(change);
+                    }
+                }
+            }
+            Changes::Expired => {
+                self.seen = *self.server.committed().borrow();
+                self.restart();
+            }
+        }
+        for member in &mut self.members {
+            member.pending |= member.wake_at.is_some_and(|at| at <= now);
+        }
     }
 }

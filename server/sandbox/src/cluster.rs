@@ -1,0 +1,210 @@
+//! One cluster: its API, its behaviour, its files.
+
+use crate::{
+    driver::Driver,
+    files::{Description, Folder, is_snapshot_name},
+    options::{Options, SandboxError, Time},
+    probe::{Probe, ProbeOutcome},
+};
+use apiserver::{Client, Router, Server, Snapshot, UserInfo};
+use axum::extract::Request;
+use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
+use sim::{Sim, bootstrap, bootstrap::ClusterSpec, controllers};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// A simulated Kubernetes cluster.
+#[derive(Debug)]
+pub struct Cluster {
+    options: Arc<Options>,
+    description: Description,
+    folder: Option<Folder>,
+    server: Server,
+    sim: Arc<Mutex<Sim>>,
+    /// The task that steps the cluster; `None` while it sleeps, and always in manual time.
+    driver: Mutex<Option<Driver>>,
+    snapshots: Mutex<BTreeMap<String, Snapshot>>,
+}
+
+impl Cluster {
+    pub(crate) fn create(options: Arc<Options>, description: Description) -> Result<Arc<Self>, SandboxError> {
+        let folder = options.data.as_ref().map(|data| Folder::new(data, &description.id));
+        if let Some(folder) = &folder {
+            folder.begin()?;
+        }
+        let cluster = Self::build(options, description, folder)?;
+        let id = || cluster.description.id.clone();
+        bootstrap::bootstrap(&cluster.server, &cluster.description.spec).map_err(|source| SandboxError::Bootstrap { id: id(), source })?;
+        cluster.step();
+        if let Some(folder) = &cluster.folder {
+            folder.finish(&cluster.description)?;
+        }
+        cluster.wake();
+        Ok(cluster)
+    }
+
+    pub(crate) fn reopen(options: Arc<Options>, description: Description) -> Result<Arc<Self>, SandboxError> {
+        let folder = options.data.as_ref().map(|data| Folder::new(data, &description.id));
+        Self::build(options, description, folder)
+    }
+
+    fn build(options: Arc<Options>, description: Description, folder: Option<Folder>) -> Result<Arc<Self>, SandboxError> {
+        let server = Server::open(apiserver::Options {
+            clock: options.time.clock(),
+            seed: description.seed,
+            journal: folder.as_ref().map(Folder::journal),
+            issuer: options.issuer.clone(),
+            certificate_authority: options.certificate_authority.clone(),
+        })
+        .map_err(|error| SandboxError::Damaged { id: description.id.clone(), why: format!("its journal: {error}") })?;
+        let controllers = controllers::all(&options.certificate_authority);
+        let sim = Sim::new(&server, Arc::clone(&options.catalogue), description.seed, controllers);
+        Ok(Arc::new(Self {
+            options,
+            description,
+            folder,
+            server,
+            sim: Arc::new(Mutex::new(sim)),
+            driver: Mutex::new(None),
+            snapshots: Mutex::new(BTreeMap::new()),
+        }))
+    }
+
+    pub fn id(&self) -> &str {
+        &self.description.id
+    }
+
+    pub fn spec(&self) -> &ClusterSpec {
+        &self.description.spec
+    }
+
+    pub fn created_at(&self) -> Timestamp {
+        self.description.created_at
+    }
+
+    /// The HTTP API below `/`; each request needs a [`UserInfo`] in its extensions. A request wakes a sleeping cluster.
+    pub fn router(self: &Arc<Self>) -> Router {
+        let cluster = Arc::clone(self);
+        self.server.router().layer(axum::middleware::map_request(move |request: Request| {
+            cluster.wake();
+            async move { request }
+        }))
+    }
+
+    /// The API in process, past RBAC, as `kubernetes-admin`.
+    pub fn client(&self) -> Client {
+        self.server.client(UserInfo::admin(), "cordon")
+    }
+
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// The user of a ServiceAccount token of this cluster.
+    pub fn authenticate(&self, bearer_token: &str) -> Option<UserInfo> {
+        self.server.authenticate(bearer_token)
+    }
+
+    pub fn is_awake(&self) -> bool {
+        matches!(self.options.time, Time::Manual(_)) || self.driver.lock().is_some()
+    }
+
+    /// Idempotent. What came due in the meantime happens at once.
+    pub fn wake(&self) {
+        if let Time::Running(clock) = &self.options.time {
+            let mut driver = self.driver.lock();
+            if driver.is_none() {
+                *driver = Some(Driver::start(&self.server, &self.sim, clock));
+            }
+        }
+    }
+
+    /// Ends the driver: nothing runs for this cluster until the next request or [`Self::wake`].
+    pub fn sleep(&self) {
+        if let Some(driver) = self.driver.lock().take() {
+            driver.stop();
+        }
+    }
+
+    pub(crate) fn stop(&self) {
+        self.sleep();
+    }
+
+    /// Steps once, at the present time; when to step again.
+    pub fn step(&self) -> Option<Timestamp> {
+        let now = self.options.time.clock().now();
+        self.sim.lock().step(now)
+    }
+
+    /// Waits until nothing moves any more, or `limit` is over. In manual time `limit` is simulated: the clock jumps from one
+    /// wake-up to the next, and stays where the last one within the limit was.
+    pub async fn settle(&self, limit: Duration) {
+        match &self.options.time {
+            Time::Manual(_) => self.settle_manually(limit),
+            Time::Running(clock) => {
+                self.wake();
+                let deadline = after(clock.now(), limit);
+                let rests = || {
+                    let sim = self.sim.lock();
+                    let driver = self.driver.lock();
+                    sim.is_current() && driver.as_ref().is_none_or(|driver| driver.rests(clock.now()))
+                };
+                while !rests() && clock.now() < deadline {
+                    crate::driver::pause().await;
+                }
+            }
+        }
+    }
+
+    /// [`Self::settle`] for callers without async, in manual time only.
+    pub fn settle_manually(&self, limit: Duration) {
+        let Time::Manual(clock) = &self.options.time else { return };
+        use machinery::Clock as _;
+        let deadline = after(clock.now(), limit);
+        let mut sim = self.sim.lock();
+        while let Some(next) = sim.step(clock.now()).filter(|next| *next <= deadline) {
+            clock.advance_to(next);
+        }
+    }
+
+    /// Remembers the present state under `name`; the same name again replaces it.
+    pub fn snapshot(&self, name: &str) -> Result<(), SandboxError> {
+        if !is_snapshot_name(name) {
+            return Err(SandboxError::BadSnapshotName(name.to_owned()));
+        }
+        self.snapshots.lock().insert(name.to_owned(), self.server.snapshot());
+        Ok(())
+    }
+
+    /// Puts a remembered state in place of the present one. Clients that watch see the differences.
+    pub fn restore(&self, name: &str) -> Result<(), SandboxError> {
+        let missing = || SandboxError::NoSnapshot { cluster: self.id().to_owned(), name: name.to_owned() };
+        let snapshot = self.snapshots.lock().get(name).cloned().ok_or_else(missing)?;
+        let mut sim = self.sim.lock();
+        self.server.restore(&snapshot).map_err(SandboxError::disk(format!("restoring snapshot {name:?}")))?;
+        sim.restart();
+        Ok(())
+    }
+
+    /// Names of the states that can be restored, in order.
+    pub fn snapshots(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.snapshots.lock().keys().cloned().collect();
+        if let Some(folder) = &self.folder {
+            names.extend(folder.snapshots());
+        }
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// Tries a connection as a process in the pod would.
+    pub async fn probe(&self, probe: &Probe) -> ProbeOutcome {
+        let _ = probe;
+        ProbeOutcome::Unknown { reason: "the simulated network is not connected yet".to_owned() }
+    }
+}
+
+fn after(now: Timestamp, limit: Duration) -> Timestamp {
+    let limit = SignedDuration::try_from(limit).unwrap_or(SignedDuration::MAX);
+    now.saturating_add(limit).unwrap_or(Timestamp::MAX)
+}

@@ -1,0 +1,99 @@
+//! Steps an awake cluster when something was committed or a time has come. The only place here that knows timers.
+
+use apiserver::Server;
+use jiff::{SignedDuration, Timestamp};
+use machinery::Clock;
+use parking_lot::Mutex;
+use sim::Sim;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::watch;
+
+/// A cluster with nothing due for this long counts as at rest: periodic probes go on forever.
+const REST: SignedDuration = SignedDuration::from_millis(1_500);
+/// How often a waiting `settle` looks again.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// The task of one cluster. Dropping it stops the task.
+#[derive(Debug)]
+pub struct Driver {
+    stop: watch::Sender<bool>,
+    next: Arc<Mutex<Next>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Next {
+    /// A step is running, or one is due.
+    Busy,
+    At(Option<Timestamp>),
+}
+
+impl Driver {
+    pub fn start(server: &Server, sim: &Arc<Mutex<Sim>>, clock: &Arc<dyn Clock>) -> Self {
+        let (stop, mut stopped) = watch::channel(false);
+        let next = Arc::new(Mutex::new(Next::Busy));
+        let mut committed = server.committed();
+        let (sim, clock, shared) = (Arc::clone(sim), Arc::clone(clock), Arc::clone(&next));
+        tokio::spawn(async move {
+            loop {
+                committed.borrow_and_update();
+                let step = {
+                    let (sim, clock) = (Arc::clone(&sim), Arc::clone(&clock));
+                    tokio::task::spawn_blocking(move || {
+                        let mut sim = sim.lock();
+                        let next = sim.step(clock.now());
+                        (next, sim.is_current())
+                    })
+                };
+                let (wake_at, current) = match step.await {
+                    Ok(stepped) => stepped,
+                    Err(error) => {
+                        tracing::error!(%error, "a step of a simulated cluster broke off; it stands still until it is woken anew");
+                        *shared.lock() = Next::At(None);
+                        return;
+                    }
+                };
+                if *stopped.borrow() {
+                    return;
+                }
+                if !current {
+                    continue;
+                }
+                *shared.lock() = Next::At(wake_at);
+                let due = async {
+                    match wake_at {
+                        Some(at) => tokio::time::sleep(until(clock.now(), at)).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    _ = stopped.changed() => return,
+                    changed = committed.changed() => if changed.is_err() { return },
+                    () = due => {}
+                }
+                *shared.lock() = Next::Busy;
+            }
+        });
+        Self { stop, next }
+    }
+
+    pub fn stop(self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Nothing is running, and nothing comes due soon.
+    pub fn rests(&self, now: Timestamp) -> bool {
+        match *self.next.lock() {
+            Next::Busy => false,
+            Next::At(next) => next.is_none_or(|at| at.duration_since(now) > REST),
+        }
+    }
+}
+
+/// One look later.
+pub async fn pause() {
+    tokio::time::sleep(PAUSE).await;
+}
+
+fn until(now: Timestamp, at: Timestamp) -> Duration {
+    Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO)
+}

@@ -1,0 +1,192 @@
+//! All clusters of this process.
+
+use crate::{
+    cluster::Cluster,
+    files::{Description, Folder, is_id},
+    options::{Options, SandboxError},
+};
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+use sim::bootstrap::ClusterSpec;
+use std::{collections::BTreeMap, fs, sync::Arc};
+
+/// Makes, finds and removes clusters. Cheap to clone. Its methods read and write files for some milliseconds: call them from
+/// where blocking is allowed. With [`crate::Time::Running`] they need a tokio runtime around them.
+#[derive(Debug, Clone)]
+pub struct Sandbox {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    options: Arc<Options>,
+    entries: Mutex<BTreeMap<String, Entry>>,
+}
+
+#[derive(Debug)]
+enum Entry {
+    /// Somebody is making it right now.
+    Reserved,
+    /// On disk, not opened since the start.
+    Closed(Box<Description>),
+    Open(Arc<Cluster>),
+    /// What is on disk cannot be read.
+    Damaged(String),
+}
+
+/// A cluster as [`Sandbox::list`] shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    pub id: String,
+    /// `None` where the cluster's file cannot be read.
+    pub created_at: Option<Timestamp>,
+    /// Why it cannot be opened.
+    pub damaged: Option<String>,
+    pub awake: bool,
+}
+
+impl Sandbox {
+    /// Finds every cluster that the data folder holds; none is opened before somebody asks for it. A cluster whose files cannot
+    /// be read is listed as damaged, and the others are served.
+    pub fn new(options: Options) -> Result<Self, SandboxError> {
+        let mut entries = BTreeMap::new();
+        if let Some(data) = &options.data {
+            let doing = || SandboxError::disk(format!("reading {}", data.display()));
+            fs::create_dir_all(data).map_err(doing())?;
+            for entry in fs::read_dir(data).map_err(doing())? {
+                let Ok(id) = entry.map_err(doing())?.file_name().into_string() else { continue };
+                if !is_id(&id) {
+                    continue;
+                }
+                let folder = Folder::new(data, &id);
+                match folder.read() {
+                    Ok(Some(description)) if description.id == id => {
+                        entries.insert(id, Entry::Closed(Box::new(description)));
+                    }
+                    Ok(Some(other)) => {
+                        let why = format!("{} describes cluster {:?}", folder.path().display(), other.id);
+                        tracing::error!(cluster.id = id, why, "a cluster's files are damaged");
+                        entries.insert(id, Entry::Damaged(why));
+                    }
+                    Ok(None) => {
+                        tracing::warn!(cluster.id = id, "removing what is left of a creation or removal that did not end");
+                        folder.remove()?;
+                    }
+                    Err(why) => {
+                        tracing::error!(cluster.id = id, why, "a cluster's files are damaged");
+                        entries.insert(id, Entry::Damaged(why));
+                    }
+                }
+            }
+        }
+        Ok(Self { inner: Arc::new(Inner { options: Arc::new(options), entries: Mutex::new(entries) }) })
+    }
+
+    pub fn options(&self) -> &Options {
+        &self.inner.options
+    }
+
+    /// Returns when the cluster is stored and its nodes are Ready.
+    pub fn create(&self, id: &str, spec: &ClusterSpec) -> Result<Arc<Cluster>, SandboxError> {
+        if !is_id(id) {
+            return Err(SandboxError::BadId(id.to_owned()));
+        }
+        {
+            let mut entries = self.inner.entries.lock();
+            if entries.contains_key(id) {
+                return Err(SandboxError::Exists(id.to_owned()));
+            }
+            entries.insert(id.to_owned(), Entry::Reserved);
+        }
+        let created_at = self.inner.options.time.clock().now();
+        let description = Description { id: id.to_owned(), spec: spec.clone(), created_at, seed: self.seed(id, created_at) };
+        let made = Cluster::create(Arc::clone(&self.inner.options), description);
+        let mut entries = self.inner.entries.lock();
+        match made {
+            Ok(cluster) => {
+                entries.insert(id.to_owned(), Entry::Open(Arc::clone(&cluster)));
+                Ok(cluster)
+            }
+            Err(error) => {
+                entries.remove(id);
+                Err(error)
+            }
+        }
+    }
+
+    /// A cluster that exists, awake.
+    pub fn open(&self, id: &str) -> Result<Arc<Cluster>, SandboxError> {
+        let cluster = self.get(id)?;
+        cluster.wake();
+        Ok(cluster)
+    }
+
+    /// A cluster that exists, asleep or awake. Read from disk the first time after a start.
+    pub fn get(&self, id: &str) -> Result<Arc<Cluster>, SandboxError> {
+        let mut entries = self.inner.entries.lock();
+        match entries.get(id) {
+            None | Some(Entry::Reserved) => Err(SandboxError::NotFound(id.to_owned())),
+            Some(Entry::Open(cluster)) => Ok(Arc::clone(cluster)),
+            Some(Entry::Damaged(why)) => Err(SandboxError::Damaged { id: id.to_owned(), why: why.clone() }),
+            Some(Entry::Closed(description)) => match Cluster::reopen(Arc::clone(&self.inner.options), (**description).clone()) {
+                Ok(cluster) => {
+                    entries.insert(id.to_owned(), Entry::Open(Arc::clone(&cluster)));
+                    Ok(cluster)
+                }
+                Err(error) => {
+                    if let SandboxError::Damaged { why, .. } = &error {
+                        tracing::error!(cluster.id = id, why, "a cluster's files are damaged");
+                        entries.insert(id.to_owned(), Entry::Damaged(why.clone()));
+                    }
+                    Err(error)
+                }
+            },
+        }
+    }
+
+    /// A cluster that is gone already is no error.
+    pub fn delete(&self, id: &str) -> Result<(), SandboxError> {
+        if !is_id(id) {
+            return Ok(());
+        }
+        let removed = {
+            let mut entries = self.inner.entries.lock();
+            match entries.get(id) {
+                Some(Entry::Reserved) => return Err(SandboxError::Exists(id.to_owned())),
+                _ => entries.remove(id),
+            }
+        };
+        if let Some(Entry::Open(cluster)) = &removed {
+            cluster.stop();
+        }
+        match (&self.inner.options.data, removed) {
+            (Some(data), Some(_)) => Folder::new(data, id).remove(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Every cluster, ordered by id.
+    pub fn list(&self) -> Vec<Listed> {
+        let entries = self.inner.entries.lock();
+        let listed = entries.iter().filter_map(|(id, entry)| {
+            let (created_at, damaged, awake) = match entry {
+                Entry::Reserved => return None,
+                Entry::Closed(description) => (Some(description.created_at), None, false),
+                Entry::Open(cluster) => (Some(cluster.created_at()), None, cluster.is_awake()),
+                Entry::Damaged(why) => (None, Some(why.clone()), false),
+            };
+            Some(Listed { id: id.clone(), created_at, damaged, awake })
+        });
+        listed.collect()
+    }
+
+    fn seed(&self, id: &str, created_at: Timestamp) -> u64 {
+        let mut hash = Sha256::new();
+        hash.update(self.inner.options.seed.to_le_bytes());
+        hash.update(created_at.as_nanosecond().to_le_bytes());
+        hash.update(id);
+        let digest: [u8; 32] = hash.finalize().into();
+        u64::from_le_bytes([digest[0], digest[1], digest[2], digest[3], digest[4], digest[5], digest[6], digest[7]])
+    }
+}
