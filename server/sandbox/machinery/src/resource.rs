@@ -38,13 +38,15 @@ pub struct Subresource {
 }
 
 /// The part of one CRD version that serving it needs.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct CustomDefinition {
     /// `openAPIV3Schema` of this version; null where the CRD names none.
     pub schema: Value,
     /// `additionalPrinterColumns` of this version.
     pub columns: Vec<Value>,
     pub preserve_unknown_fields: bool,
+    /// `selectableFields` of this version, as JSON paths: `.spec.color`.
+    pub selectable_fields: Vec<String>,
 }
 
 impl Resource {
