@@ -9,6 +9,7 @@
 //! It never simulates: who runs pods is handed in as [`NodeRuntime`]. Requests arrive authenticated, with a [`UserInfo`] in
 //! their extensions; TLS, tokens of learners and audit belong to the gateway.
 
+pub mod bootstrap;
 pub mod client;
 pub mod node;
 pub mod server;
