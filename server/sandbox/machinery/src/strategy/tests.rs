@@ -82,6 +82,7 @@ fn custom_resources_have_a_status_only_where_the_definition_says_so() {
         schema: Value::Null,
         columns: vec![],
         preserve_unknown_fields: false,
+        ..Default::default()
     }));
     let without = with.clone();
     with.subresources = vec![Subresource { name: "status".into(), group: "".into(), version: "".into(), kind: "".into(), verbs: &[] }];
