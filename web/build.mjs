@@ -1,6 +1,6 @@
 // Bundles the pages' scripts and styles into dist/, which the cordon binary embeds.
 import { build } from "esbuild";
-import { rmSync } from "node:fs";
+import { cpSync, rmSync } from "node:fs";
 
 rmSync("dist", { recursive: true, force: true });
 const watch = { logLevel: "warning", bundle: true, minify: true, sourcemap: false, legalComments: "none", outdir: "dist", target: ["es2022"] };
@@ -12,3 +12,4 @@ await build({
   chunkNames: "chunk-[hash]",
 });
 await build({ ...watch, entryPoints: { style: "styles/main.css", terminal: "styles/terminal.css" } });
+cpSync("public", "dist", { recursive: true });
