@@ -11,7 +11,9 @@
 //! not look, and costs the learner nothing. One family of checks, one file.
 
 pub mod evidence;
+pub mod manifest;
 pub mod verdict;
+pub mod yaml;
 
 pub use evidence::{Evidence, ProbeRecord, ScanRecord};
 pub use verdict::{Finding, Outcome, Verdict};

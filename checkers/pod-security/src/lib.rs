@@ -14,6 +14,7 @@
 mod control;
 mod controls;
 mod level;
+mod malformed;
 mod pod;
 mod policy;
 mod template;
@@ -21,9 +22,10 @@ mod words;
 
 pub use control::{Control, Forbidden, Violation, controls};
 pub use level::{Level, NEWEST_VERSION, ParseError, Version};
+pub use malformed::{Malformed, malformed};
 pub use pod::{Container, Pod};
 pub use policy::{LabelError, LevelVersion, Policy};
-pub use template::{PodTemplate, pod_template};
+pub use template::{PodTemplate, holds_pod, pod_template};
 
 use serde_json::Value;
 

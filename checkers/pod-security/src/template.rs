@@ -21,9 +21,22 @@ impl PodTemplate<'_> {
 /// The pod of a Pod or of any built-in workload; `None` for kinds that hold none (and for a PodTemplate or
 /// ReplicationController without a template). The kinds are those that Kubernetes' own admission looks into.
 pub fn pod_template(object: &Value) -> Option<PodTemplate<'_>> {
+    let (path, template) = place(object)?;
+    if path.is_empty() {
+        return Some(PodTemplate { path, metadata: &object["metadata"], spec: &object["spec"] });
+    }
+    template.is_object().then(|| PodTemplate { path, metadata: &template["metadata"], spec: &template["spec"] })
+}
+
+/// Whether the object's kind is one that holds a pod, be it there or not.
+pub fn holds_pod(object: &Value) -> bool {
+    place(object).is_some()
+}
+
+fn place(object: &Value) -> Option<(&'static str, &Value)> {
     let group = object["apiVersion"].as_str().unwrap_or_default().rsplit_once('/').map_or("", |(group, _)| group);
-    let (path, template) = match (group, object["kind"].as_str().unwrap_or_default()) {
-        ("", "Pod") => return Some(PodTemplate { path: "", metadata: &object["metadata"], spec: &object["spec"] }),
+    Some(match (group, object["kind"].as_str().unwrap_or_default()) {
+        ("", "Pod") => ("", object),
         ("", "PodTemplate") => ("template", &object["template"]),
         ("", "ReplicationController") => ("spec.template", &object["spec"]["template"]),
         ("apps" | "extensions", "Deployment" | "ReplicaSet" | "DaemonSet" | "StatefulSet") | ("batch", "Job") => {
@@ -31,6 +44,5 @@ pub fn pod_template(object: &Value) -> Option<PodTemplate<'_>> {
         }
         ("batch", "CronJob") => ("spec.jobTemplate.spec.template", &object["spec"]["jobTemplate"]["spec"]["template"]),
         _ => return None,
-    };
-    template.is_object().then(|| PodTemplate { path, metadata: &template["metadata"], spec: &template["spec"] })
+    })
 }

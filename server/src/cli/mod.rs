@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
+pub mod check;
 pub mod kubeconfig;
 pub mod sandbox;
 
@@ -22,6 +23,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Judge files by the engines that the checkers use.
+    #[command(subcommand)]
+    Check(check::Command),
     /// Work with one embedded cluster, without pages and accounts.
     #[command(subcommand)]
     Sandbox(sandbox::Command),
@@ -41,6 +45,7 @@ pub fn main() -> ExitCode {
     };
     let result = runtime.block_on(async {
         match arguments.command {
+            Command::Check(command) => check::run(command),
             Command::Sandbox(command) => sandbox::run(command).await,
         }
     });

@@ -1,0 +1,89 @@
+//! `cordon check …`: the checkers' engines on files, for authors and tests.
+//!
+//! Exit code 0: everything is allowed. 1: there are findings. 2: something could not be read, said with file and line.
+
+use anyhow::Result;
+use checkers::manifest::{self, Manifest};
+use clap::{Subcommand, ValueEnum};
+use std::{
+    io::{Read, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+mod network_policy;
+mod pod_security;
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Judge pods and the pods inside workloads by the Pod Security Standards.
+    PodSecurity(pod_security::Arguments),
+    /// Draw who can reach whom under the NetworkPolicies of a set of objects, or validate the policies.
+    NetworkPolicy(network_policy::Arguments),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+pub fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::PodSecurity(arguments) => pod_security::run(&arguments),
+        Command::NetworkPolicy(arguments) => network_policy::run(&arguments),
+    }
+}
+
+const FINDINGS: u8 = 1;
+const UNREADABLE: u8 = 2;
+
+/// An object and the file that it came from.
+#[derive(Debug)]
+struct Object {
+    file: String,
+    manifest: Manifest,
+}
+
+impl Object {
+    /// `pods.yaml:12: Pod ml/serving: spec.hostPID`.
+    fn at(&self, field: &str) -> String {
+        let line = self.manifest.line(field);
+        let place = if line > 0 { format!("{}:{line}", self.file) } else { self.file.clone() };
+        if field.is_empty() { format!("{place}: {}", self.manifest.id()) } else { format!("{place}: {}: {field}", self.manifest.id()) }
+    }
+}
+
+/// Reads every file (`-` is the standard input). Complaints go to stderr; `None` where there were any.
+fn read(files: &[PathBuf]) -> Option<Vec<Object>> {
+    let mut objects = Vec::new();
+    let mut whole = true;
+    for path in files {
+        let file = path.display().to_string();
+        match read_bytes(path).map_err(|error| error.to_string()).and_then(|bytes| manifest::read(&bytes).map_err(|e| e.to_string())) {
+            Ok(manifests) => objects.extend(manifests.into_iter().map(|manifest| Object { file: file.clone(), manifest })),
+            Err(error) => {
+                eprintln!("{file}: {error}");
+                whole = false;
+            }
+        }
+    }
+    whole.then_some(objects)
+}
+
+/// One byte more than is ever read, so that a file without end costs no more than that.
+fn read_bytes(path: &PathBuf) -> std::io::Result<Vec<u8>> {
+    let limit = checkers::yaml::MAX_BYTES as u64 + 1;
+    let mut bytes = Vec::new();
+    if path.as_os_str() == "-" {
+        std::io::stdin().take(limit).read_to_end(&mut bytes)?;
+    } else {
+        std::fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
+/// Prints to stdout. A reader that went away is no failure.
+fn print(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+}
