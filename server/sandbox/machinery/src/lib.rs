@@ -27,6 +27,7 @@ pub mod status;
 pub mod strategy;
 pub mod strict;
 pub mod table;
+pub mod types;
 pub mod validation;
 
 pub use clock::Clock;
