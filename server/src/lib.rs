@@ -13,3 +13,4 @@
 pub mod cli;
 pub mod gateway;
 pub mod state;
+pub mod web;

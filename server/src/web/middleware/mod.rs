@@ -1,0 +1,3 @@
+//! What stands around every page: headers, visitors, limits.
+
+pub mod security;
