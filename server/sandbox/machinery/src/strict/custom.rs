@@ -36,7 +36,8 @@ fn decode_metadata(decoder: &mut Decoder, node: Option<&Node>, object: &mut Map<
     Ok(())
 }
 
-fn report_duplicates(decoder: &mut Decoder, node: &Node, path: &str) {
+/// Reports repeated fields of an object without a type.
+pub(super) fn report_duplicates(decoder: &mut Decoder, node: &Node, path: &str) {
     match node {
         Node::Object(entries) => {
             let mut seen = std::collections::HashSet::new();

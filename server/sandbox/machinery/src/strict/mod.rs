@@ -7,6 +7,7 @@
 mod custom;
 mod json;
 mod node;
+mod restore;
 mod time;
 mod typed;
 mod yaml;
@@ -18,6 +19,7 @@ use crate::{
     types::{self, TypeId},
 };
 use node::Node;
+pub(crate) use restore::restore_error;
 use serde_json::{Map, Value};
 
 /// `?fieldValidation=`.
@@ -86,14 +88,33 @@ pub fn check(resource: &Resource, object: &mut Value, validation: FieldValidatio
     Ok(decoded.warnings)
 }
 
-/// Reads JSON or YAML without any type: a patch, an applied configuration. Repeated keys are an error of the caller's choice:
-/// they come back beside the value. Errors as the API server words them.
+/// Reads JSON or YAML without any type: a patch, an applied configuration. What is said of repeated keys comes back beside the
+/// value. Errors as Go's parsers word them.
 pub fn read_untyped(format: Format, body: &[u8]) -> Result<(Value, Vec<String>), String> {
     match (format, json::parse(body)) {
-        (_, Ok(node)) => Ok((node.to_value(), Vec::new())),
+        (_, Ok(node)) => {
+            let mut decoder = typed::Decoder::default();
+            custom::report_duplicates(&mut decoder, &node, "");
+            Ok((node.to_value(), decoder.strict))
+        }
         (Format::Json, Err(error)) => Err(error),
         (Format::Yaml, Err(_)) => yaml::parse(body).map(|(node, repeated)| (node.to_value(), repeated)),
     }
+}
+
+/// Decodes a value by a resource's type: the object as it is written back and its strict errors, or the type error.
+pub(crate) fn decode_value(resource: &Resource, value: &Value) -> Result<(Value, Vec<String>), String> {
+    let node = Node::from(value);
+    let mut decoder = typed::Decoder::default();
+    let of = types::of_kind(&resource.group, &resource.version, &resource.kind);
+    let mut object = match (resource.custom.as_deref(), of) {
+        (Some(definition), _) => custom::decode(&mut decoder, definition, &node)?,
+        (None, Some(of)) => typed::decode(&mut decoder, of, &node)?,
+        (None, None) => value.as_object().cloned().unwrap_or_default(),
+    };
+    object.insert("apiVersion".to_owned(), resource.api_version().into());
+    object.insert("kind".to_owned(), resource.kind.to_string().into());
+    Ok((Value::Object(object), decoder.strict))
 }
 
 fn unrecognized(kind: &str, error: &str, body: &[u8]) -> ApiError {

@@ -169,7 +169,7 @@ fn yaml_bodies() {
         "a: b: c",
         Warn,
         expect![
-            "400 the object provided is unrecognized (must be of type Pod): yaml: line 1: mapping values are not allowed in this context (613a20623a2063)"
+            "400 the object provided is unrecognized (must be of type Pod): yaml: mapping values are not allowed in this context (613a20623a2063)"
         ],
     );
     check("", Warn, expect!["taken"]);

@@ -181,7 +181,7 @@ impl Decoder {
         Ok(Value::Object(encode(of, values)))
     }
 
-    fn special(&mut self, of: &'static Type, node: &Node) -> Result<Option<Value>, String> {
+    pub(super) fn special(&mut self, of: &'static Type, node: &Node) -> Result<Option<Value>, String> {
         match (of.special, node) {
             (_, Node::Null) => Ok(None),
             (Special::Quantity, node) => {

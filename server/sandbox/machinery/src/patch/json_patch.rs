@@ -1,0 +1,59 @@
+//! JSON patch with the leniency of the library that kube-apiserver uses: `replace` may add a field to an object.
+
+use super::ApiError;
+use json_patch::{Patch, PatchOperation};
+use serde_json::Value;
+
+/// kube-apiserver's own bound.
+const MAX_OPERATIONS: usize = 10_000;
+/// What `copy` may add, in bytes; kube-apiserver allows as much as an object may have.
+const MAX_COPIED: usize = 3 << 20;
+
+pub(super) fn apply(object: &Value, patch: &Value) -> Result<Value, ApiError> {
+    let Value::Array(list) = patch else {
+        let kind = match patch {
+            Value::Object(_) => "object",
+            Value::String(_) => "string",
+            Value::Number(_) => "number",
+            Value::Bool(_) => "bool",
+            Value::Null | Value::Array(_) => return Ok(object.clone()),
+        };
+        return Err(ApiError::bad_request(format!(
+            "error decoding patch: json: cannot unmarshal {kind} into Go value of type []handlers.jsonPatchOp"
+        )));
+    };
+    if list.len() > MAX_OPERATIONS {
+        let message = format!("The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {}", list.len());
+        return Err(ApiError::new(413, "RequestEntityTooLarge", message));
+    }
+    let mut patched = object.clone();
+    let mut copied = 0;
+    for operation in list {
+        let operation: PatchOperation = serde_json::from_value(operation.clone()).map_err(|_| refused())?;
+        if let PatchOperation::Copy(copy) = &operation {
+            copied += patched.pointer(copy.from.as_str()).map_or(0, |value| value.to_string().len());
+            if copied > MAX_COPIED {
+                return Err(refused());
+            }
+        }
+        let operation = lenient(&patched, operation);
+        json_patch::patch(&mut patched, &Patch(vec![operation])).map_err(|_| refused())?;
+    }
+    Ok(patched)
+}
+
+/// `replace` of a field that an object lacks adds it; `test` of one takes it for null.
+fn lenient(object: &Value, operation: PatchOperation) -> PatchOperation {
+    if let PatchOperation::Replace(replace) = &operation {
+        let path = replace.path.as_str();
+        let parent = path.rfind('/').and_then(|at| object.pointer(path.get(..at)?));
+        if parent.is_some_and(Value::is_object) && object.pointer(path).is_none() {
+            return PatchOperation::Add(json_patch::AddOperation { path: replace.path.clone(), value: replace.value.clone() });
+        }
+    }
+    operation
+}
+
+fn refused() -> ApiError {
+    ApiError::new(422, "Invalid", "the server rejected our request due to an error in our request")
+}
