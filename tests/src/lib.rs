@@ -24,3 +24,4 @@ pub fn not_run(what: &str, why: &str) {
 }
 
 pub mod sandbox;
+pub mod transcript;
