@@ -1,5 +1,6 @@
 //! What a checker says.
 
+use crate::why;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,4 +36,52 @@ pub struct Finding {
     pub why: String,
     /// Where to read on: a page of the Kubernetes, NVIDIA or Trivy documentation.
     pub read: String,
+}
+
+impl Finding {
+    /// Why it matters and where to read on follow from the control.
+    pub fn new(
+        control: impl Into<String>,
+        object: impl Into<String>,
+        field: impl Into<String>,
+        actual: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> Self {
+        let control = control.into();
+        let (why, read) = why::of(&control);
+        Self {
+            control,
+            object: object.into(),
+            field: field.into(),
+            actual: actual.into(),
+            expected: expected.into(),
+            why: why.to_owned(),
+            read: read.to_owned(),
+        }
+    }
+}
+
+impl Verdict {
+    /// Failed where there is a finding; the same finding twice counts once.
+    pub fn of(mut findings: Vec<Finding>) -> Self {
+        let mut seen = Vec::new();
+        findings.retain(|finding| {
+            let fresh = !seen.contains(finding);
+            if fresh {
+                seen.push(finding.clone());
+            }
+            fresh
+        });
+        let outcome = if findings.is_empty() { Outcome::Passed } else { Outcome::Failed };
+        Self { outcome, findings }
+    }
+
+    pub fn inconclusive(control: &str, reason: impl Into<String>) -> Self {
+        let finding = Finding::new(control, "", "", reason, "to be able to look");
+        Self { outcome: Outcome::Inconclusive, findings: vec![finding] }
+    }
+
+    pub fn passed(&self) -> bool {
+        self.outcome == Outcome::Passed
+    }
 }

@@ -42,10 +42,21 @@ const UNREADABLE: u8 = 2;
 #[derive(Debug)]
 struct Object {
     file: String,
+    /// No other file was read.
+    only_file: bool,
     manifest: Manifest,
 }
 
 impl Object {
+    /// As [`Self::at`], without the file's name where there is only one, as `grep` has it.
+    fn label(&self) -> String {
+        match self.manifest.line("") {
+            line @ 1.. if self.only_file => format!("line {line}: {}", self.manifest.id()),
+            _ if self.only_file => self.manifest.id(),
+            _ => self.at(""),
+        }
+    }
+
     /// `pods.yaml:12: Pod ml/serving: spec.hostPID`.
     fn at(&self, field: &str) -> String {
         let line = self.manifest.line(field);
@@ -61,7 +72,7 @@ fn read(files: &[PathBuf]) -> Option<Vec<Object>> {
     for path in files {
         let file = path.display().to_string();
         match read_bytes(path).map_err(|error| error.to_string()).and_then(|bytes| manifest::read(&bytes).map_err(|e| e.to_string())) {
-            Ok(manifests) => objects.extend(manifests.into_iter().map(|manifest| Object { file: file.clone(), manifest })),
+            Ok(manifests) => objects.extend(manifests.into_iter().map(|manifest| Object { file: file.clone(), only_file: files.len() == 1, manifest })),
             Err(error) => {
                 eprintln!("{file}: {error}");
                 whole = false;

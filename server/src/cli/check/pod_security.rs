@@ -63,10 +63,10 @@ fn text(arguments: &Arguments, judged: &Judged<'_>) -> String {
     let mut out = String::new();
     for (object, (template, evaluation)) in judged {
         if evaluation.allowed() {
-            out += &format!("{}: allowed by {}:{}\n", object.at(""), arguments.level, arguments.version);
+            out += &format!("{}: allowed by {}:{}\n", object.label(), arguments.level, arguments.version);
             continue;
         }
-        out += &format!("{}: {}\n", object.at(""), evaluation.message());
+        out += &format!("{}: {}\n", object.label(), evaluation.message());
         for forbidden in &evaluation.forbidden {
             for violation in &forbidden.violations {
                 let field = template.field(&violation.field);
