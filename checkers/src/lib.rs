@@ -37,6 +37,9 @@ pub use scope::Scope;
 pub use spec::{EVIDENCE_KINDS, Kind, Needs, Number, ProbeNeed, ProbeTarget, Spec};
 pub use verdict::{Finding, Outcome, Verdict};
 
+/// The engine of the Pod Security Standards, for those who have no other way to it.
+pub use ::pod_security as standards;
+
 /// Part of every receipt. Rises whenever the same evidence could get another verdict.
 pub const CHECKER_VERSION: &str = "1";
 
