@@ -1,9 +1,15 @@
 //! The API as the simulator sees it: in process, synchronous, past HTTP and RBAC, through the same defaulting, admission,
 //! validation and storage as everybody else's requests.
 
-use crate::server::Server;
-use crate::user::UserInfo;
-use machinery::{ApiError, Gvr};
+use crate::{
+    call::Call,
+    convert,
+    server::Server,
+    subresources::{binding, status},
+    user::UserInfo,
+    verbs::{create, delete, patch, update},
+};
+use machinery::{ApiError, Gvr, object};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -58,52 +64,129 @@ pub struct DeleteOptions {
     pub propagation: Option<Propagation>,
     /// Precondition.
     pub uid: Option<String>,
+    /// Precondition.
+    pub resource_version: Option<String>,
 }
 
 impl Client {
+    fn call(&self, gvr: Gvr, namespace: &str, name: &str) -> Result<Call, ApiError> {
+        let resource = self.server.resource(gvr)?;
+        Ok(Call::new(&self.server, self.user.clone(), &self.manager, resource, namespace, name))
+    }
+
+    fn call_for(&self, gvr: Gvr, object: &Value) -> Result<Call, ApiError> {
+        self.call(gvr, object::namespace(object), object::name(object))
+    }
+
     /// `namespace` is empty for cluster-scoped resources, here and below.
     pub fn get(&self, gvr: Gvr, namespace: &str, name: &str) -> Option<Arc<Value>> {
-        let _ = (gvr, namespace, name);
-        None
+        let resource = self.server.resource(gvr).ok()?;
+        let stored = self.server.stored(crate::call::storage_group(&resource), &resource.plural, namespace, name)?;
+        Some(convert::served(&resource, stored))
     }
 
     /// All objects, ordered by namespace and name.
     pub fn list(&self, gvr: Gvr, namespace: Option<&str>) -> Vec<Arc<Value>> {
-        let _ = (gvr, namespace);
-        Vec::new()
+        let Ok(resource) = self.server.resource(gvr) else { return Vec::new() };
+        let state = self.server.state();
+        state
+            .list(crate::call::storage_group(&resource), &resource.plural, namespace, None)
+            .map(|(_, object)| convert::served(&resource, object.clone()))
+            .collect()
     }
 
     pub fn create(&self, gvr: Gvr, object: Value) -> Result<Arc<Value>, ApiError> {
-        let _ = (gvr, object);
-        Err(ApiError::internal("not built yet"))
+        let mut call = self.call_for(gvr, &object)?;
+        create::create(&mut call, object)
     }
 
     /// A `metadata.resourceVersion` in the object makes it conditional (409 Conflict).
     pub fn update(&self, gvr: Gvr, object: Value) -> Result<Arc<Value>, ApiError> {
-        let _ = (gvr, object);
-        Err(ApiError::internal("not built yet"))
+        let mut call = self.call_for(gvr, &object)?;
+        update::update(&mut call, object).map(|(stored, _)| stored)
     }
 
     /// The `status` subresource.
     pub fn update_status(&self, gvr: Gvr, object: Value) -> Result<Arc<Value>, ApiError> {
-        let _ = (gvr, object);
-        Err(ApiError::internal("not built yet"))
+        let mut call = self.call_for(gvr, &object)?.subresource("status");
+        status::update(&mut call, object)
+    }
+
+    /// A JSON merge patch (RFC 7386) of the object.
+    pub fn merge_patch(&self, gvr: Gvr, namespace: &str, name: &str, patch: Value) -> Result<Arc<Value>, ApiError> {
+        let mut call = self.call(gvr, namespace, name)?;
+        patch::patch(&mut call, patch::PatchKind::Merge, patch).map(|(stored, _)| stored)
+    }
+
+    /// A JSON merge patch (RFC 7386) of the `status` subresource.
+    pub fn merge_patch_status(&self, gvr: Gvr, namespace: &str, name: &str, patch: Value) -> Result<Arc<Value>, ApiError> {
+        let mut call = self.call(gvr, namespace, name)?.subresource("status");
+        patch::patch(&mut call, patch::PatchKind::Merge, patch).map(|(stored, _)| stored)
     }
 
     pub fn delete(&self, gvr: Gvr, namespace: &str, name: &str, options: &DeleteOptions) -> Result<(), ApiError> {
-        let _ = (gvr, namespace, name, options);
-        Err(ApiError::internal("not built yet"))
+        let mut call = self.call(gvr, namespace, name)?;
+        delete::delete(&mut call, options).map(drop)
     }
 
     /// The `binding` subresource of a pod.
     pub fn bind(&self, namespace: &str, pod: &str, node: &str) -> Result<(), ApiError> {
-        let _ = (namespace, pod, node);
-        Err(ApiError::internal("not built yet"))
+        let mut call = self.call(machinery::gvr::PODS, namespace, pod)?.subresource("binding");
+        let target = serde_json::json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod, "namespace": namespace},
+                                        "target": {"apiVersion": "v1", "kind": "Node", "name": node}});
+        binding::bind(&mut call, &target)
+    }
+
+    /// The `finalize` subresource of a namespace: its controller takes `kubernetes` out of `spec.finalizers` when it is empty.
+    pub fn finalize_namespace(&self, object: Value) -> Result<Arc<Value>, ApiError> {
+        let mut call = self.call_for(machinery::gvr::NAMESPACES, &object)?.subresource("finalize");
+        status::update(&mut call, object)
+    }
+
+    /// A token for a ServiceAccount, as the kubelet asks for one to mount; ends after `seconds`.
+    pub fn service_account_token(&self, namespace: &str, name: &str, pod: Option<&Value>, seconds: i64) -> Result<String, ApiError> {
+        crate::subresources::token::mint(&self.server, namespace, name, pod, seconds)
+    }
+
+    /// The newest committed resource version.
+    pub fn resource_version(&self) -> u64 {
+        self.server.state().resource_version()
+    }
+
+    /// Group and plural, as stored, of every resource that has objects: what a namespace controller or garbage collector walks.
+    pub fn stored_resources(&self) -> Vec<(String, String)> {
+        self.server.state().resources().map(|(group, resource)| (group.to_owned(), resource.to_owned())).collect()
+    }
+
+    /// Every object of every kind, for the garbage collector. Costs no copy of any object.
+    pub fn everything(&self) -> Vec<(String, String, Arc<Value>)> {
+        self.server.state().all().map(|(group, resource, _, object)| (group.to_owned(), resource.to_owned(), object.clone())).collect()
+    }
+
+    /// Deletes an object of any stored resource, custom ones included, by storage group and plural.
+    pub fn delete_stored(&self, group: &str, plural: &str, namespace: &str, name: &str, options: &DeleteOptions) -> Result<(), ApiError> {
+        let mut call = self.stored_call(group, plural, namespace, name)?;
+        delete::delete(&mut call, options).map(drop)
+    }
+
+    /// A JSON merge patch of an object of any stored resource, by storage group and plural.
+    pub fn merge_patch_stored(&self, group: &str, plural: &str, namespace: &str, name: &str, patch: Value) -> Result<Arc<Value>, ApiError> {
+        let mut call = self.stored_call(group, plural, namespace, name)?;
+        patch::patch(&mut call, patch::PatchKind::Merge, patch).map(|(stored, _)| stored)
+    }
+
+    fn stored_call(&self, group: &str, plural: &str, namespace: &str, name: &str) -> Result<Call, ApiError> {
+        let scheme = self.server.scheme();
+        let resource = scheme
+            .resources()
+            .find(|resource| resource.plural == plural && crate::call::storage_group(resource) == group && resource.storage.is_none());
+        let resource = resource.or_else(|| scheme.resources().find(|r| r.plural == plural && crate::call::storage_group(r) == group));
+        let resource = resource.cloned().ok_or_else(|| ApiError::not_found(group, plural, name))?;
+        Ok(Call::new(&self.server, self.user.clone(), &self.manager, resource, namespace, name))
     }
 
     pub fn changes_since(&self, resource_version: u64) -> Changes {
-        let _ = resource_version;
-        Changes::Since(Vec::new())
+        self.server.changes_since(resource_version).map_or(Changes::Expired, Changes::Since)
     }
 
     /// The same server as another user.

@@ -9,14 +9,27 @@
 //! It never simulates: who runs pods is handed in as [`NodeRuntime`]. Requests arrive authenticated, with a [`UserInfo`] in
 //! their extensions; TLS, tokens of learners and audit belong to the gateway.
 
+mod admission;
 pub mod bootstrap;
+mod call;
 pub mod client;
+mod convert;
+mod crd;
+mod effects;
+mod http;
 pub mod node;
+mod rbac;
+mod reviews;
 pub mod server;
+mod service_address;
+mod store;
+mod subresources;
+mod token;
 pub mod user;
+mod verbs;
 
 pub use axum::{Router, body::Body};
 pub use client::{Change, ChangeKind, Changes, Client};
 pub use node::{ExecStreams, NodeRuntime};
-pub use server::{Options, Server, Snapshot};
+pub use server::{Limits, Options, Server, Snapshot};
 pub use user::UserInfo;

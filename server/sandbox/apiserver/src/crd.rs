@@ -1,0 +1,156 @@
+//! CustomResourceDefinitions: what they add to what is served, and their own conditions.
+
+use crate::{
+    call::Call,
+    client::Change,
+    store::{State, Transaction},
+};
+use machinery::{
+    Resource, Scheme,
+    clock::rfc3339,
+    object,
+    resource::{CustomDefinition, Subresource},
+};
+use serde_json::{Value, json};
+use std::{borrow::Cow, sync::Arc};
+
+const GROUP: &str = "apiextensions.k8s.io";
+const PLURAL: &str = "customresourcedefinitions";
+
+const VERBS: &[&str] = &["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+const STATUS_VERBS: &[&str] = &["get", "patch", "update"];
+
+/// Whether a change makes the served resources other ones.
+pub(crate) fn defines_resources(change: &Change) -> bool {
+    &*change.group == GROUP && &*change.resource == PLURAL
+}
+
+/// Everything that is served while `state` holds.
+pub(crate) fn scheme(state: &State) -> Scheme {
+    let custom = state.list(GROUP, PLURAL, None, None).flat_map(|(_, definition)| resources(definition)).map(Arc::new).collect();
+    Scheme::with_custom(custom)
+}
+
+fn owned(value: &Value) -> Cow<'static, str> {
+    Cow::Owned(value.as_str().unwrap_or_default().to_owned())
+}
+
+fn texts(value: &Value) -> Vec<Cow<'static, str>> {
+    value.as_array().map(|list| list.iter().map(owned).collect()).unwrap_or_default()
+}
+
+/// One resource for each served version; none while the names are not accepted.
+fn resources(definition: &Value) -> Vec<Resource> {
+    let spec = &definition["spec"];
+    let names = &spec["names"];
+    let versions = spec["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let storage = versions.iter().find(|version| version["storage"] == true).map(|version| owned(&version["name"]));
+    versions
+        .iter()
+        .filter(|version| version["served"] == true && names["plural"].is_string() && names["kind"].is_string())
+        .map(|version| {
+            let schema = version["schema"]["openAPIV3Schema"].clone();
+            let mut subresources = Vec::new();
+            if version["subresources"]["status"].is_object() {
+                subresources.push(Subresource {
+                    name: "status".into(),
+                    group: owned(&spec["group"]),
+                    version: owned(&version["name"]),
+                    kind: owned(&names["kind"]),
+                    verbs: STATUS_VERBS,
+                });
+            }
+            if version["subresources"]["scale"].is_object() {
+                subresources.push(Subresource {
+                    name: "scale".into(),
+                    group: "autoscaling".into(),
+                    version: "v1".into(),
+                    kind: "Scale".into(),
+                    verbs: STATUS_VERBS,
+                });
+            }
+            let singular = names["singular"].as_str().map_or_else(
+                || Cow::Owned(names["kind"].as_str().unwrap_or_default().to_lowercase()),
+                |singular| Cow::Owned(singular.to_owned()),
+            );
+            let this = owned(&version["name"]);
+            Resource {
+                group: owned(&spec["group"]),
+                plural: owned(&names["plural"]),
+                singular,
+                kind: owned(&names["kind"]),
+                namespaced: spec["scope"] == "Namespaced",
+                short_names: texts(&names["shortNames"]),
+                categories: texts(&names["categories"]),
+                verbs: VERBS,
+                subresources,
+                storage: storage.as_ref().filter(|storage| **storage != this).map(|storage| (owned(&spec["group"]), storage.clone())),
+                version: this,
+                custom: Some(Arc::new(CustomDefinition {
+                    preserve_unknown_fields: spec["preserveUnknownFields"] == true
+                        || schema["x-kubernetes-preserve-unknown-fields"] == true,
+                    schema,
+                    columns: version["additionalPrinterColumns"].as_array().cloned().unwrap_or_default(),
+                })),
+            }
+        })
+        .collect()
+}
+
+/// Where `scale` of a custom resource reads and writes: the version's `subresources.scale`.
+pub(crate) fn scale_paths(state: &State, resource: &Resource) -> Option<Value> {
+    let definition = state.get(GROUP, PLURAL, "", &format!("{}.{}", resource.plural, resource.group))?;
+    let versions = definition["spec"]["versions"].as_array()?;
+    versions.iter().find(|version| version["name"] == *resource.version).map(|version| version["subresources"]["scale"].clone())
+}
+
+/// Accepts the names and establishes the definition, which a real server's controllers do a moment later.
+pub(crate) fn establish(call: &Call, definition: &mut Value) {
+    let names = definition["spec"]["names"].clone();
+    let mut accepted = names.clone();
+    if accepted["listKind"].is_null() {
+        accepted["listKind"] = format!("{}List", names["kind"].as_str().unwrap_or_default()).into();
+    }
+    if accepted["singular"].is_null() {
+        accepted["singular"] = names["kind"].as_str().unwrap_or_default().to_lowercase().into();
+    }
+    definition["spec"]["names"] = accepted.clone();
+    if definition["spec"]["conversion"].is_null() {
+        definition["spec"]["conversion"] = json!({"strategy": "None"});
+    }
+    let stored: Vec<Value> = definition["spec"]["versions"]
+        .as_array()
+        .map(|versions| versions.iter().filter(|version| version["storage"] == true).map(|version| version["name"].clone()).collect())
+        .unwrap_or_default();
+    let mut stored_versions = definition["status"]["storedVersions"].as_array().cloned().unwrap_or_default();
+    for version in stored {
+        if !stored_versions.contains(&version) {
+            stored_versions.push(version);
+        }
+    }
+    let at = rfc3339(call.now);
+    let mut conditions = definition["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    for (kind, reason, message) in [
+        ("NamesAccepted", "NoConflicts", "no conflicts found"),
+        ("Established", "InitialNamesAccepted", "the initial names have been accepted"),
+    ] {
+        if !conditions.iter().any(|condition| condition["type"] == kind) {
+            conditions.push(json!({"type": kind, "status": "True", "lastTransitionTime": at, "reason": reason, "message": message}));
+        }
+    }
+    definition["status"] = json!({"acceptedNames": accepted, "conditions": conditions, "storedVersions": stored_versions});
+}
+
+/// With a definition go its objects, in the same write.
+pub(crate) fn remove_instances(transaction: &mut Transaction, definition: &Value) {
+    let group = definition["spec"]["group"].as_str().unwrap_or_default().to_owned();
+    let plural = definition["spec"]["names"]["plural"].as_str().unwrap_or_default().to_owned();
+    let instances: Vec<_> = transaction
+        .state
+        .list(&group, &plural, None, None)
+        .map(|(_, instance)| (object::namespace(instance).to_owned(), object::name(instance).to_owned()))
+        .collect();
+    for (namespace, name) in instances {
+        transaction.remove(&group, &plural, &namespace, &name);
+    }
+}

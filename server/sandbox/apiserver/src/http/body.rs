@@ -1,0 +1,64 @@
+//! Reading a request's body: bounded, and decoded by its media type.
+
+use super::negotiate;
+use axum::body::Body;
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use machinery::{ApiError, strict::Format};
+use serde_json::Value;
+
+/// Nesting that a body may have at most, as the limit of encoding/json's fast path guards a real server.
+const DEPTH: usize = 500;
+
+pub(super) async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
+    match Limited::new(body, limit).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            Err(ApiError::new(413, "RequestEntityTooLarge", format!("Request entity too large: limit is {limit}")))
+        }
+        Err(error) => Err(ApiError::bad_request(format!("unable to read the body: {error}"))),
+    }
+}
+
+/// JSON or YAML; anything else is 415.
+pub(super) fn format(headers: &HeaderMap) -> Result<Format, ApiError> {
+    match negotiate::content_type(headers).as_str() {
+        "application/json" => Ok(Format::Json),
+        "application/yaml" => Ok(Format::Yaml),
+        _ => Err(ApiError::new(
+            415,
+            "UnsupportedMediaType",
+            "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml",
+        )),
+    }
+}
+
+/// A body that no schema describes: options, patches, reviews. Empty reads as null.
+pub(super) fn value(format: Format, body: &[u8]) -> Result<Value, ApiError> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Value::Null);
+    }
+    let value: Value = match format {
+        Format::Json => serde_json::from_slice(body).map_err(|error| ApiError::bad_request(format!("error decoding JSON: {error}")))?,
+        Format::Yaml => {
+            let text = std::str::from_utf8(body).map_err(|_| ApiError::bad_request("yaml: control characters are not allowed"))?;
+            serde_saphyr::from_str(text).map_err(|error| ApiError::bad_request(format!("error converting YAML to JSON: {error}")))?
+        }
+    };
+    if depth(&value, 0) > DEPTH {
+        return Err(ApiError::bad_request("the body is nested too deeply"));
+    }
+    Ok(value)
+}
+
+fn depth(value: &Value, above: usize) -> usize {
+    if above > DEPTH {
+        return above;
+    }
+    match value {
+        Value::Array(list) => list.iter().map(|item| depth(item, above + 1)).max().unwrap_or(above),
+        Value::Object(map) => map.values().map(|item| depth(item, above + 1)).max().unwrap_or(above),
+        _ => above,
+    }
+}

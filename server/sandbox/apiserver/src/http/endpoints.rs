@@ -1,0 +1,124 @@
+//! What is no resource: version, health, discovery, OpenAPI, metrics.
+
+use super::{
+    discovery,
+    entry::Incoming,
+    negotiate::{self, Accepted},
+    respond,
+    respond::Answer,
+};
+use machinery::{ApiError, openapi};
+use serde_json::{Value, json};
+
+/// Paths that everybody may read: `system:public-info-viewer`.
+pub(super) fn is_public(path: &str) -> bool {
+    matches!(path, "/healthz" | "/livez" | "/readyz" | "/version" | "/version/")
+}
+
+/// Checks that `?verbose` lists.
+const CHECKS: &[&str] = &["ping", "log", "etcd", "poststarthook/start-apiextensions-controllers", "poststarthook/rbac/bootstrap-roles"];
+
+pub(super) fn serve(incoming: Incoming) -> Answer {
+    let headers = incoming.request.headers();
+    if !matches!(*incoming.request.method(), http::Method::GET | http::Method::HEAD) {
+        return respond::error(&method_not_allowed(), Accepted::JSON);
+    }
+    let accepted = match negotiate::accepted(headers, incoming.query.get("pretty"), false) {
+        Ok(accepted) => accepted,
+        // Texts are answered whatever the client says it takes.
+        Err(_) => Accepted::JSON,
+    };
+    let path = incoming.path.path.trim_end_matches('/');
+    let scheme = incoming.server.scheme();
+    match path {
+        "/version" => respond::encode(200, Accepted { pretty: true, ..accepted }, &version()),
+        "/healthz" | "/livez" | "/readyz" => health(&incoming, &path[1..]),
+        "/api" | "/apis" => discovery::roots(&incoming, &scheme, accepted, path == "/api"),
+        "/openapi/v3" => respond::encode(200, accepted, &openapi::index(&scheme)),
+        "/.well-known/openid-configuration" => respond::encode(200, accepted, &openid(&incoming)),
+        "/openid/v1/jwks" => respond::encode(200, accepted, &json!({"keys": []})),
+        "/metrics" => respond::bare(200, "text/plain; version=0.0.4; charset=utf-8", metrics(&incoming)),
+        "" => respond::encode(200, accepted, &json!({"paths": discovery::paths(&scheme)})),
+        _ => {
+            if let Some(document) = path.strip_prefix("/openapi/v3/") {
+                return open_api(&incoming, document, accepted);
+            }
+            for check in ["/healthz/", "/livez/", "/readyz/"] {
+                if path.strip_prefix(check).is_some_and(|name| CHECKS.contains(&name)) {
+                    return respond::bare(200, "text/plain; charset=utf-8", "ok");
+                }
+            }
+            discovery::group(&scheme, path, accepted).unwrap_or_else(not_found)
+        }
+    }
+}
+
+pub(super) fn not_found() -> Answer {
+    respond::bare(404, "text/plain; charset=utf-8", "404 page not found\n")
+}
+
+pub(super) fn method_not_allowed() -> ApiError {
+    let mut error = ApiError::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
+    error.details = json!({});
+    error
+}
+
+/// The version whose behaviour this server follows; `cordon` marks that it is none of Kubernetes' own builds.
+fn version() -> Value {
+    json!({
+        "major": "1", "minor": "34",
+        "emulationMajor": "1", "emulationMinor": "34", "minCompatibilityMajor": "1", "minCompatibilityMinor": "33",
+        "gitVersion": "v1.34.4", "gitCommit": "", "gitTreeState": "clean", "buildDate": "2026-02-10T00:00:00Z",
+        "goVersion": "", "compiler": "rustc", "platform": "linux/amd64",
+    })
+}
+
+fn health(incoming: &Incoming, name: &str) -> Answer {
+    let excluded: Vec<_> = incoming.query.all("exclude").collect();
+    if incoming.query.get("verbose").is_none() {
+        return respond::bare(200, "text/plain; charset=utf-8", "ok");
+    }
+    let mut text = String::new();
+    for check in CHECKS {
+        let state = if excluded.contains(check) { "excluded: ok" } else { "ok" };
+        text.push_str(&format!("[+]{check} {state}\n"));
+    }
+    text.push_str(&format!("{name} check passed\n"));
+    respond::bare(200, "text/plain; charset=utf-8", text)
+}
+
+fn openid(incoming: &Incoming) -> Value {
+    let issuer = &incoming.server.options().issuer;
+    json!({
+        "issuer": issuer, "jwks_uri": format!("{issuer}/openid/v1/jwks"), "response_types_supported": ["id_token"],
+        "subject_types_supported": ["public"], "id_token_signing_alg_values_supported": ["HS256"],
+    })
+}
+
+/// `apiserver_storage_objects`, the one family that costs nothing to know.
+fn metrics(incoming: &Incoming) -> String {
+    let state = incoming.server.state();
+    let mut text = String::from(
+        "# HELP apiserver_storage_objects [STABLE] Number of stored objects at the time of last check split by kind.\n\
+         # TYPE apiserver_storage_objects gauge\n",
+    );
+    for (group, resource) in state.resources() {
+        let name = if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
+        text.push_str(&format!("apiserver_storage_objects{{resource=\"{name}\"}} {}\n", state.count(group, resource)));
+    }
+    text
+}
+
+fn open_api(incoming: &Incoming, path: &str, accepted: Accepted) -> Answer {
+    let scheme = incoming.server.scheme();
+    let Some(document) = openapi::document(&scheme, path) else { return not_found() };
+    let mut answer = respond::encode(200, Accepted { pretty: false, ..accepted }, &*document);
+    // A client that names the hash it got from the index may keep the document for good.
+    if let Some(hash) = incoming.query.get("hash").filter(|hash| !hash.is_empty()) {
+        if let Ok(value) = http::HeaderValue::from_str(&format!("\"{hash}\"")) {
+            answer.headers_mut().insert(http::header::ETAG, value);
+        }
+        answer.headers_mut().insert(http::header::CACHE_CONTROL, http::HeaderValue::from_static("public, immutable"));
+    }
+    answer
+}

@@ -1,0 +1,275 @@
+//! Verbs over HTTP.
+
+use super::{
+    body, endpoints,
+    entry::Incoming,
+    negotiate::{self, Accepted},
+    respond,
+    respond::Answer,
+    stream, subresource,
+};
+use crate::{
+    call::Call,
+    verbs::{
+        create, delete, delete_collection, get,
+        list::{self, Selection},
+        patch::{self, PatchKind},
+        update, watch,
+    },
+};
+use http::{HeaderMap, header};
+use machinery::{
+    ApiError, Resource,
+    strict::{self, Format},
+    table::IncludeObject,
+};
+use serde_json::{Value, json};
+use std::{sync::Arc, time::Duration};
+
+/// Seconds that a watch lasts where the client names no limit: between this and twice this on a real server.
+const WATCH_SECONDS: i64 = 1800;
+
+pub(super) async fn serve(incoming: Incoming) -> Answer {
+    let pretty = incoming.query.get("pretty");
+    let streams = matches!(incoming.path.subresource.as_str(), "log" | "exec" | "attach" | "portforward" | "proxy");
+    let accepted = match negotiate::accepted(incoming.request.headers(), pretty, true) {
+        Ok(accepted) => accepted,
+        Err(_) if streams => Accepted::JSON,
+        Err(error) => return respond::error(&error, Accepted::JSON),
+    };
+    match route(incoming, accepted).await {
+        Ok(answer) => answer,
+        Err(error) => respond::error(&error, accepted),
+    }
+}
+
+/// 404 for what is not served.
+pub(super) fn unknown() -> ApiError {
+    let mut error = ApiError::new(404, "NotFound", "the server could not find the requested resource");
+    error.details = json!({});
+    error
+}
+
+async fn route(incoming: Incoming, accepted: Accepted) -> Result<Answer, ApiError> {
+    let scheme = incoming.server.scheme();
+    let path = &incoming.path;
+    let Some(resource) = scheme.find(&path.group, &path.version, &path.resource).cloned() else {
+        if scheme.resources().any(|r| r.group == path.group && r.version == path.version) {
+            return Err(unknown());
+        }
+        return Ok(endpoints::not_found());
+    };
+    let all_namespaces = path.namespace.is_empty() && path.name.is_empty();
+    if resource.namespaced && path.namespace.is_empty() && !(all_namespaces && matches!(incoming.verb, "list" | "watch" | "create")) {
+        return Err(if path.name.is_empty() { endpoints::method_not_allowed() } else { unknown() });
+    }
+    if !resource.namespaced && !path.namespace.is_empty() && resource.plural != "namespaces" {
+        return Err(unknown());
+    }
+    if !path.subresource.is_empty() {
+        return subresource::serve(incoming, resource, accepted).await;
+    }
+    // `watch` of one name is a list with a field selector.
+    if !resource.verbs.contains(&incoming.verb) {
+        return Err(endpoints::method_not_allowed());
+    }
+    if !path.name.is_empty() && incoming.verb == "create" {
+        return Err(endpoints::method_not_allowed());
+    }
+    let mut call = call(&incoming, resource)?;
+    match incoming.verb {
+        "get" => {
+            let object = get::get(&call)?;
+            Ok(respond::object(&call, 200, accepted, include(&incoming)?, &object))
+        }
+        "list" => {
+            let listed = list::list(&call, &list_options(&incoming, &call)?)?;
+            Ok(respond::list(&call, accepted, include(&incoming)?, &listed))
+        }
+        "watch" => serve_watch(&incoming, &call, accepted),
+        "create" => {
+            let include = include(&incoming)?;
+            if !crate::reviews::is_review(&call.resource) && call.resource.namespaced && call.namespace.is_empty() {
+                return Err(endpoints::method_not_allowed());
+            }
+            let (headers, bytes) = body_of(incoming).await?;
+            let object = decode(&mut call, &headers, &bytes)?;
+            if let Some(answer) = crate::reviews::answer(&call, &object)? {
+                return Ok(respond::object(&call, 201, accepted, include, &Arc::new(answer)));
+            }
+            let stored = create::create(&mut call, object)?;
+            Ok(respond::object(&call, 201, accepted, include, &stored))
+        }
+        "update" => {
+            let include = include(&incoming)?;
+            let (headers, bytes) = body_of(incoming).await?;
+            let object = decode(&mut call, &headers, &bytes)?;
+            let (stored, created) = update::update(&mut call, object)?;
+            Ok(respond::object(&call, if created { 201 } else { 200 }, accepted, include, &stored))
+        }
+        "patch" => {
+            let include = include(&incoming)?;
+            let (kind, body) = patch_of(incoming, &mut call).await?;
+            let (stored, created) = patch::patch(&mut call, kind, body)?;
+            Ok(respond::object(&call, if created { 201 } else { 200 }, accepted, include, &stored))
+        }
+        "delete" => {
+            let include = include(&incoming)?;
+            let (options, dry_run) = delete_options(incoming).await?;
+            call.dry_run = dry_run;
+            let deleted = delete::delete(&mut call, &options)?;
+            let (code, answer) = deleted.answer(&call, &options);
+            if answer["kind"] == "Status" {
+                let answer = respond::encode(code, Accepted { shape: negotiate::Shape::Object, ..accepted }, &answer);
+                return Ok(respond::with_warnings(answer, &call.warnings));
+            }
+            Ok(respond::object(&call, code, accepted, include, &Arc::new(answer)))
+        }
+        "deletecollection" => {
+            let include = include(&incoming)?;
+            let selection = list_options(&incoming, &call)?.selection;
+            let (options, dry_run) = delete_options(incoming).await?;
+            call.dry_run = dry_run;
+            let items = delete_collection::delete_collection(&mut call, &selection, &options)?;
+            let resource_version = call.server.state().resource_version();
+            Ok(respond::list(&call, accepted, include, &list::Listed { items, resource_version, rest: None }))
+        }
+        _ => Err(endpoints::method_not_allowed()),
+    }
+}
+
+/// The call that a request makes.
+pub(super) fn call(incoming: &Incoming, resource: Arc<Resource>) -> Result<Call, ApiError> {
+    let path = &incoming.path;
+    let namespace = if resource.namespaced { path.namespace.as_str() } else { "" };
+    let manager = manager(incoming)?;
+    let mut call = Call::new(&incoming.server, incoming.user.clone(), &manager, resource, namespace, &path.name);
+    path.subresource.clone_into(&mut call.subresource);
+    let kind = match incoming.verb {
+        "create" => "CreateOptions",
+        "update" => "UpdateOptions",
+        "patch" => "PatchOptions",
+        _ => return Ok(call),
+    };
+    call.dry_run = incoming.query.dry_run(kind)?;
+    call.validation = incoming.query.field_validation(kind)?;
+    Ok(call)
+}
+
+/// `?fieldManager=`, else the part of the user agent before its version.
+fn manager(incoming: &Incoming) -> Result<String, ApiError> {
+    let given = incoming.query.text("fieldManager");
+    if given.chars().count() > 128 || given.chars().any(|c| !c.is_ascii_graphic() && c != ' ') {
+        let mut error = machinery::FieldError::invalid("fieldManager", &json!(given), "should only contain printable characters");
+        if given.chars().count() > 128 {
+            error.kind = machinery::FieldErrorKind::TooLong;
+            error.detail = "may not be more than 128 bytes".to_owned();
+        }
+        return Err(ApiError::invalid("meta.k8s.io", "PatchOptions", "", &[error]));
+    }
+    if !given.is_empty() {
+        return Ok(given.to_owned());
+    }
+    let agent = incoming.request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    let name: String = agent.split('/').next().unwrap_or_default().chars().filter(|c| !c.is_control()).take(128).collect();
+    Ok(if name.is_empty() { "unknown".to_owned() } else { name })
+}
+
+pub(super) fn include(incoming: &Incoming) -> Result<IncludeObject, ApiError> {
+    match incoming.query.text("includeObject") {
+        "" | "Metadata" => Ok(IncludeObject::Metadata),
+        "None" => Ok(IncludeObject::None),
+        "Object" => Ok(IncludeObject::Object),
+        other => Err(ApiError::bad_request(format!("unrecognized includeObject value: {other:?}"))),
+    }
+}
+
+pub(super) async fn body_of(incoming: Incoming) -> Result<(HeaderMap, bytes::Bytes), ApiError> {
+    let limit = incoming.server.limits().body;
+    let (parts, body) = incoming.request.into_parts();
+    Ok((parts.headers, body::read(body, limit).await?))
+}
+
+/// The one object of a body.
+pub(super) fn decode(call: &mut Call, headers: &HeaderMap, bytes: &[u8]) -> Result<Value, ApiError> {
+    let decoded = strict::decode(&call.resource, body::format(headers)?, bytes, call.validation)?;
+    call.warn(decoded.warnings);
+    Ok(decoded.object)
+}
+
+/// Kind and content of a patch.
+pub(super) async fn patch_of(incoming: Incoming, call: &mut Call) -> Result<(PatchKind, Value), ApiError> {
+    let force = incoming.query.get("force").map(|text| text == "true");
+    let named = !incoming.query.text("fieldManager").is_empty();
+    let (headers, bytes) = body_of(incoming).await?;
+    let options = |field: &str, message: &str, required: bool| {
+        let error =
+            if required { machinery::FieldError::required(field, message) } else { machinery::FieldError::forbidden(field, message) };
+        ApiError::invalid("meta.k8s.io", "PatchOptions", "", &[error])
+    };
+    let (kind, format) = match negotiate::content_type(&headers).as_str() {
+        "application/json-patch+json" => (PatchKind::Json, Format::Json),
+        "application/merge-patch+json" => (PatchKind::Merge, Format::Json),
+        "application/strategic-merge-patch+json" => (PatchKind::Strategic, Format::Json),
+        "application/apply-patch+yaml" => {
+            if !named {
+                return Err(options("fieldManager", "is required for apply patch", true));
+            }
+            (PatchKind::Apply { force: force.unwrap_or(false) }, Format::Yaml)
+        }
+        _ => {
+            let strategic = if call.resource.custom.is_none() { ", application/strategic-merge-patch+json" } else { "" };
+            return Err(ApiError::new(
+                415,
+                "UnsupportedMediaType",
+                format!(
+                    "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, \
+                     application/merge-patch+json, application/apply-patch+yaml{strategic}"
+                ),
+            ));
+        }
+    };
+    if force.is_some() && !matches!(kind, PatchKind::Apply { .. }) {
+        return Err(options("force", "may not be specified for non-apply patch", false));
+    }
+    let value = body::value(format, &bytes)?;
+    if value.is_null() {
+        return Err(ApiError::bad_request("the body of the patch is empty"));
+    }
+    Ok((kind, value))
+}
+
+async fn delete_options(incoming: Incoming) -> Result<(crate::client::DeleteOptions, bool), ApiError> {
+    let query = incoming.query.clone();
+    let (headers, bytes) = body_of(incoming).await?;
+    let body = if bytes.is_empty() { Value::Null } else { body::value(body::format(&headers)?, &bytes)? };
+    delete::options(&body, |name| query.get(name).map(str::to_owned))
+}
+
+fn list_options(incoming: &Incoming, call: &Call) -> Result<list::Options, ApiError> {
+    let query = &incoming.query;
+    let limit = query.number("limit")?.unwrap_or(0);
+    Ok(list::Options {
+        selection: Selection::parse(call, query.get("labelSelector"), query.get("fieldSelector"))?,
+        resource_version: query.text("resourceVersion").to_owned(),
+        resource_version_match: query.text("resourceVersionMatch").to_owned(),
+        limit: usize::try_from(limit).unwrap_or(0),
+        token: query.text("continue").to_owned(),
+    })
+}
+
+fn serve_watch(incoming: &Incoming, call: &Call, accepted: Accepted) -> Result<Answer, ApiError> {
+    let query = &incoming.query;
+    let by_name = (!incoming.path.name.is_empty()).then(|| format!("metadata.name={}", incoming.path.name));
+    let options = watch::Options {
+        selection: Selection::parse(call, query.get("labelSelector"), by_name.as_deref().or_else(|| query.get("fieldSelector")))?,
+        resource_version: query.text("resourceVersion").to_owned(),
+        resource_version_match: query.text("resourceVersionMatch").to_owned(),
+        send_initial_events: query.get("sendInitialEvents").map(|text| text == "true"),
+        bookmarks: query.flag("allowWatchBookmarks"),
+    };
+    let watcher = watch::watch(call, &options)?;
+    let seconds = query.number("timeoutSeconds")?.filter(|seconds| *seconds > 0).unwrap_or(WATCH_SECONDS);
+    let limit = Duration::from_secs(u64::try_from(seconds).unwrap_or_default().min(86_400));
+    Ok(stream::follow(call, watcher, accepted, include(incoming)?, options.bookmarks, limit))
+}

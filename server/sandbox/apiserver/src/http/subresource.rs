@@ -1,0 +1,62 @@
+//! Subresources over HTTP.
+
+use super::{
+    body, endpoints,
+    entry::Incoming,
+    negotiate::Accepted,
+    resource::{body_of, call, decode, include, patch_of, unknown},
+    respond,
+    respond::Answer,
+};
+use crate::{
+    call::Call,
+    subresources::{binding, status, token},
+    verbs::{get, patch},
+};
+use machinery::{ApiError, Resource};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+pub(super) async fn serve(incoming: Incoming, resource: Arc<Resource>, accepted: Accepted) -> Result<Answer, ApiError> {
+    let name = incoming.path.subresource.clone();
+    let Some(described) = resource.subresources.iter().find(|subresource| subresource.name == name) else { return Err(unknown()) };
+    if !described.verbs.contains(&incoming.verb) {
+        return Err(endpoints::method_not_allowed());
+    }
+    let mut call = call(&incoming, resource.clone())?;
+    match (name.as_str(), incoming.verb) {
+        ("binding", "create") => {
+            let (headers, bytes) = body_of(incoming).await?;
+            binding::bind(&mut call, &body::value(body::format(&headers)?, &bytes)?)?;
+            Ok(success(&call, accepted))
+        }
+        ("token", "create") => {
+            let (headers, bytes) = body_of(incoming).await?;
+            let answer = token::request(&call, &body::value(body::format(&headers)?, &bytes)?)?;
+            Ok(respond::object(&call, 201, accepted, machinery::table::IncludeObject::Metadata, &Arc::new(answer)))
+        }
+        (_, "get") => {
+            let object = get::get(&call)?;
+            Ok(respond::object(&call, 200, accepted, include(&incoming)?, &object))
+        }
+        (_, "update") => {
+            let include = include(&incoming)?;
+            let (headers, bytes) = body_of(incoming).await?;
+            let object = decode(&mut call, &headers, &bytes)?;
+            let stored = status::update(&mut call, object)?;
+            Ok(respond::object(&call, 200, accepted, include, &stored))
+        }
+        (_, "patch") => {
+            let include = include(&incoming)?;
+            let (kind, body) = patch_of(incoming, &mut call).await?;
+            let (stored, _) = patch::patch(&mut call, kind, body)?;
+            Ok(respond::object(&call, 200, accepted, include, &stored))
+        }
+        _ => Err(endpoints::method_not_allowed()),
+    }
+}
+
+fn success(call: &Call, accepted: Accepted) -> Answer {
+    let status: Value = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
+    respond::with_warnings(respond::encode(201, accepted, &status), &call.warnings)
+}

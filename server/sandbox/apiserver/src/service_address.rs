@@ -1,0 +1,181 @@
+//! What the API server allots to a Service: cluster IP and node ports.
+
+use crate::{call::Call, store::Transaction};
+use machinery::{ApiError, FieldError, object};
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, net::Ipv4Addr};
+
+/// Service network, as kubeadm's default.
+const NETWORK: u32 = u32::from_be_bytes([10, 96, 0, 0]);
+const SIZE: u32 = 1 << 16;
+/// Addresses below are kept for Services that ask for one (`10.96.0.1`, `10.96.0.10`): KEP-3070.
+const RESERVED: u32 = 256;
+const NODE_PORTS: std::ops::RangeInclusive<u16> = 30000..=32767;
+
+/// Fills in and checks `spec.clusterIP(s)`, `spec.ports[].nodePort` and the health-check port.
+pub(crate) fn allocate(call: &Call, transaction: &Transaction, new: &mut Value, old: Option<&Value>) -> Result<(), ApiError> {
+    let name = object::name(new).to_owned();
+    let own = (object::namespace(new).to_owned(), name.clone());
+    let (addresses, ports) = taken(transaction, &own);
+    cluster_ip(call, new, old, &addresses, &name)?;
+    node_ports(call, new, old, &ports, &name)
+}
+
+fn taken(transaction: &Transaction, own: &(String, String)) -> (BTreeSet<String>, BTreeSet<(u16, String)>) {
+    let (mut addresses, mut ports) = (BTreeSet::new(), BTreeSet::new());
+    for (_, service) in transaction.state.list("", "services", None, None) {
+        if object::namespace(service) == own.0 && object::name(service) == own.1 {
+            continue;
+        }
+        if let Some(address) = service["spec"]["clusterIP"].as_str() {
+            addresses.insert(address.to_owned());
+        }
+        for port in service["spec"]["ports"].as_array().into_iter().flatten() {
+            if let Some(number) = port["nodePort"].as_u64().and_then(|number| u16::try_from(number).ok()) {
+                ports.insert((number, protocol(port)));
+            }
+        }
+    }
+    (addresses, ports)
+}
+
+fn protocol(port: &Value) -> String {
+    port["protocol"].as_str().unwrap_or("TCP").to_owned()
+}
+
+fn cluster_ip(call: &Call, new: &mut Value, old: Option<&Value>, taken: &BTreeSet<String>, name: &str) -> Result<(), ApiError> {
+    let spec = &mut new["spec"];
+    if spec["type"] == "ExternalName" {
+        if let Some(spec) = spec.as_object_mut() {
+            spec.remove("clusterIP");
+            spec.remove("clusterIPs");
+            spec.remove("ipFamilies");
+            spec.remove("ipFamilyPolicy");
+        }
+        return Ok(());
+    }
+    let mut asked = spec["clusterIP"].as_str().unwrap_or_default().to_owned();
+    if asked.is_empty() {
+        if let Some(first) = spec["clusterIPs"][0].as_str() {
+            first.clone_into(&mut asked);
+        }
+    }
+    if asked.is_empty() {
+        if let Some(before) = old.and_then(|old| old["spec"]["clusterIP"].as_str()) {
+            before.clone_into(&mut asked);
+        }
+    }
+    let unchanged = old.is_some_and(|old| old["spec"]["clusterIP"] == asked.as_str());
+    if asked != "None" && !unchanged {
+        asked = if asked.is_empty() {
+            free_address(call, taken).ok_or_else(|| ApiError::internal("failed to allocate a serviceIP: range is full"))?
+        } else {
+            check_address(&asked, taken).map_err(|detail| {
+                let detail = format!("failed to allocate IP {asked}: {detail}");
+                call.invalid(name, &[FieldError::invalid("spec.clusterIPs", &json!([asked]), detail)])
+            })?;
+            asked
+        };
+    }
+    spec["clusterIP"] = asked.as_str().into();
+    spec["clusterIPs"] = json!([asked]);
+    if asked == "None" && spec["selector"].as_object().is_none_or(serde_json::Map::is_empty) {
+        // A headless Service without selector may speak both families.
+        spec["ipFamilies"].take();
+        spec["ipFamilies"] = json!(["IPv4"]);
+        if spec["ipFamilyPolicy"].is_null() {
+            spec["ipFamilyPolicy"] = "SingleStack".into();
+        }
+        return Ok(());
+    }
+    if spec["ipFamilies"].as_array().is_none_or(Vec::is_empty) {
+        spec["ipFamilies"] = json!(["IPv4"]);
+    }
+    if spec["ipFamilyPolicy"].is_null() {
+        spec["ipFamilyPolicy"] = "SingleStack".into();
+    }
+    Ok(())
+}
+
+fn check_address(asked: &str, taken: &BTreeSet<String>) -> Result<(), String> {
+    let Ok(address) = asked.parse::<Ipv4Addr>() else { return Err("provided IP is not in the valid range".to_owned()) };
+    let offset = address.to_bits().wrapping_sub(NETWORK);
+    if offset == 0 || offset >= SIZE - 1 {
+        return Err("the provided network does not match the current range".to_owned())
+            .map_err(|_: String| "provided IP is not in the valid range. The range of valid IPs is 10.96.0.0/16".to_owned());
+    }
+    if taken.contains(asked) {
+        return Err("provided IP is already allocated".to_owned());
+    }
+    Ok(())
+}
+
+fn free_address(call: &Call, taken: &BTreeSet<String>) -> Option<String> {
+    let start = call.server.random_below(SIZE - RESERVED - 1);
+    (0..SIZE - RESERVED - 1)
+        .map(|step| Ipv4Addr::from_bits(NETWORK + RESERVED + (start + step) % (SIZE - RESERVED - 1)).to_string())
+        .chain((1..RESERVED).map(|offset| Ipv4Addr::from_bits(NETWORK + offset).to_string()))
+        .find(|address| !taken.contains(address))
+}
+
+fn node_ports(call: &Call, new: &mut Value, old: Option<&Value>, taken: &BTreeSet<(u16, String)>, name: &str) -> Result<(), ApiError> {
+    let wants = match new["spec"]["type"].as_str() {
+        Some("NodePort") => true,
+        Some("LoadBalancer") => new["spec"]["allocateLoadBalancerNodePorts"] != false,
+        _ => false,
+    };
+    let mut taken = taken.clone();
+    let Some(ports) = new["spec"]["ports"].as_array_mut() else { return Ok(()) };
+    if !wants {
+        // Ports that the update did not name anew go back with the type.
+        for port in ports.iter_mut().filter_map(Value::as_object_mut) {
+            let kept = old.is_some_and(|old| {
+                old["spec"]["ports"].as_array().into_iter().flatten().any(|before| Some(&before["nodePort"]) == port.get("nodePort"))
+            });
+            if kept || port.get("nodePort") == Some(&json!(0)) {
+                port.remove("nodePort");
+            }
+        }
+        return Ok(());
+    }
+    for (index, port) in ports.iter_mut().enumerate() {
+        let protocol = protocol(port);
+        let mut asked = port["nodePort"].as_u64().unwrap_or(0);
+        if asked == 0 {
+            // The same port of the Service keeps the node port that it has.
+            let before = old
+                .into_iter()
+                .flat_map(|old| old["spec"]["ports"].as_array().into_iter().flatten())
+                .find(|before| before["port"] == port["port"] && before["protocol"].as_str().unwrap_or("TCP") == protocol);
+            asked = before.and_then(|before| before["nodePort"].as_u64()).unwrap_or(0);
+        }
+        let number = match u16::try_from(asked).ok().filter(|number| *number > 0) {
+            Some(number) => {
+                let problem = if !NODE_PORTS.contains(&number) {
+                    Some("provided port is not in the valid range. The range of valid ports is 30000-32767")
+                } else if taken.contains(&(number, protocol.clone())) {
+                    Some("provided port is already allocated")
+                } else {
+                    None
+                };
+                if let Some(problem) = problem {
+                    let error = FieldError::invalid(format!("spec.ports[{index}].nodePort"), &json!(number), problem);
+                    return Err(call.invalid(name, &[error]));
+                }
+                number
+            }
+            None => {
+                let count = u32::from(NODE_PORTS.end() - NODE_PORTS.start()) + 1;
+                let start = call.server.random_below(count);
+                (0..count)
+                    .filter_map(|step| u16::try_from((start + step) % count).ok())
+                    .map(|offset| NODE_PORTS.start() + offset)
+                    .find(|number| !taken.iter().any(|(held, _)| held == number))
+                    .ok_or_else(|| ApiError::internal("failed to allocate a nodePort: range is full"))?
+            }
+        };
+        taken.insert((number, protocol));
+        port["nodePort"] = number.into();
+    }
+    Ok(())
+}

@@ -1,0 +1,214 @@
+//! The append-only file of one cluster.
+//!
+//! ```text
+//! "cordon-journal 1\n"  then frames:  "CJF1"  length u32  crc32 u32  payload (JSON: {"rv": …, "ops": [{"g","r","k","o"}]})
+//! ```
+//!
+//! A frame is one atomic write: it holds everything that one request changed. It is handed to the kernel before the request is
+//! acknowledged, so that it survives the death of the process. A frame cut short at the end of the file was never acknowledged
+//! and is cut off; damage with whole frames behind it is an error that names file and offset.
+
+use super::{Event, State};
+use crate::client::ChangeKind;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
+
+pub(super) const HEADER: &[u8] = b"cordon-journal 1\n";
+const MAGIC: &[u8; 4] = b"CJF1";
+const FRAME: usize = 12;
+/// Bytes that a journal grows by, beyond twice its compacted size, before it is compacted again.
+const SLACK: u64 = 4 << 20;
+
+/// An open journal, positioned at its end.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: File,
+    length: u64,
+    /// Length right after the last compaction.
+    compacted: u64,
+    /// Set when a failed write could not be taken back: nothing more may be acknowledged.
+    broken: bool,
+}
+
+/// One object written or, without `object`, removed.
+#[derive(Debug, Serialize)]
+pub struct Operation<'a> {
+    #[serde(rename = "g")]
+    pub group: &'a str,
+    #[serde(rename = "r")]
+    pub resource: &'a str,
+    #[serde(rename = "k")]
+    pub key: String,
+    #[serde(rename = "o", skip_serializing_if = "Option::is_none")]
+    pub object: Option<&'a Value>,
+}
+
+#[derive(Serialize)]
+struct Record<'a> {
+    rv: u64,
+    ops: &'a [Operation<'a>],
+}
+
+#[derive(Deserialize)]
+struct StoredRecord {
+    rv: u64,
+    ops: Vec<StoredOperation>,
+}
+
+#[derive(Deserialize)]
+struct StoredOperation {
+    g: String,
+    r: String,
+    k: String,
+    #[serde(default)]
+    o: Option<Value>,
+}
+
+impl<'a> Operation<'a> {
+    pub(super) fn from_event(event: &'a Event) -> Self {
+        let object = &event.change.object;
+        let key = super::state::key(machinery::object::namespace(object), machinery::object::name(object));
+        let object = (event.change.kind != ChangeKind::Deleted).then_some(&**object);
+        Self { group: &event.change.group, resource: &event.change.resource, key, object }
+    }
+}
+
+/// Appends one frame to `out`.
+pub(super) fn encode_frame(out: &mut Vec<u8>, resource_version: u64, operations: &[Operation<'_>]) -> io::Result<()> {
+    let start = out.len();
+    out.extend_from_slice(MAGIC);
+    out.extend_from_slice(&[0; 8]);
+    serde_json::to_writer(&mut *out, &Record { rv: resource_version, ops: operations })?;
+    let length = u32::try_from(out.len() - start - FRAME).map_err(|_| io::Error::other("a journal frame cannot exceed 4 GiB"))?;
+    out[start + 4..start + 8].copy_from_slice(&length.to_le_bytes());
+    let sum = checksum(length, &out[start + FRAME..]);
+    out[start + 8..start + 12].copy_from_slice(&sum.to_le_bytes());
+    Ok(())
+}
+
+fn checksum(length: u32, payload: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&length.to_le_bytes());
+    hasher.update(payload);
+    hasher.finalize()
+}
+
+/// The payload of the frame at `offset`, if a whole one stands there.
+fn frame_at(bytes: &[u8], offset: usize) -> Option<&[u8]> {
+    let head = bytes.get(offset..offset.checked_add(FRAME)?)?;
+    if &head[..4] != MAGIC {
+        return None;
+    }
+    let length = u32::from_le_bytes(head[4..8].try_into().ok()?);
+    let sum = u32::from_le_bytes(head[8..12].try_into().ok()?);
+    let start = offset + FRAME;
+    let payload = bytes.get(start..start.checked_add(length as usize)?)?;
+    (checksum(length, payload) == sum).then_some(payload)
+}
+
+fn damaged(path: &Path, offset: usize, what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what} at offset {offset}", path.display()))
+}
+
+/// Reads all frames of `bytes` into a state. Returns it with the length of what is good; the rest is a torn tail.
+pub(super) fn replay(path: &Path, bytes: &[u8]) -> io::Result<(State, usize)> {
+    if bytes.len() < HEADER.len() && HEADER.starts_with(bytes) {
+        return Ok((State::default(), 0));
+    }
+    if !bytes.starts_with(HEADER) {
+        return Err(damaged(path, 0, "not a cluster journal of this version"));
+    }
+    let mut state = State::default();
+    let mut offset = HEADER.len();
+    while offset < bytes.len() {
+        let Some(payload) = frame_at(bytes, offset) else {
+            let behind = (offset + 1..bytes.len()).filter(|at| bytes[*at] == MAGIC[0]).find(|at| frame_at(bytes, *at).is_some());
+            return match behind {
+                Some(_) => Err(damaged(path, offset, "damaged record")),
+                None => Ok((state, offset)),
+            };
+        };
+        let record: StoredRecord =
+            serde_json::from_slice(payload).map_err(|error| damaged(path, offset, &format!("unreadable record ({error})")))?;
+        for operation in record.ops {
+            state.replay(&operation.g, &operation.r, &operation.k, operation.o, record.rv);
+        }
+        state.raise(record.rv);
+        offset += FRAME + payload.len();
+    }
+    Ok((state, offset))
+}
+
+impl Journal {
+    /// Opens or makes the file; returns it with what it holds.
+    pub fn open(path: PathBuf) -> io::Result<(Self, State)> {
+        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        let (state, mut good) = replay(&path, &bytes)?;
+        if good < bytes.len() {
+            tracing::warn!(file = %path.display(), offset = good, lost = bytes.len() - good, "cut an unfinished record off the journal");
+            file.set_len(good as u64)?;
+        }
+        if good == 0 {
+            file.seek(SeekFrom::Start(0))?;
+            file.write_all(HEADER)?;
+            good = HEADER.len();
+        }
+        file.seek(SeekFrom::Start(good as u64))?;
+        let length = good as u64;
+        Ok((Self { path, file, length, compacted: length, broken: false }, state))
+    }
+
+    /// Hands one record to the kernel, whole; what could not be written whole is taken back.
+    pub(super) fn append(&mut self, resource_version: u64, operations: &[Operation<'_>]) -> io::Result<()> {
+        if self.broken {
+            return Err(io::Error::other("an earlier failed write could not be taken back"));
+        }
+        let mut frame = Vec::with_capacity(4096);
+        encode_frame(&mut frame, resource_version, operations)?;
+        if let Err(error) = self.file.write_all(&frame) {
+            let taken_back = self.file.set_len(self.length).and_then(|()| self.file.seek(SeekFrom::Start(self.length)));
+            self.broken = taken_back.is_err();
+            return Err(error);
+        }
+        self.length += frame.len() as u64;
+        Ok(())
+    }
+
+    pub(super) fn wants_compaction(&self) -> bool {
+        self.length > self.compacted * 2 + SLACK
+    }
+
+    /// Puts a file with the content `encoded` (from [`super::snapshot::encode`]) in this one's place, in one step.
+    pub(super) fn replace(&mut self, encoded: &[u8]) -> io::Result<()> {
+        let file = write_whole(&self.path, encoded, false)?;
+        self.file = file;
+        self.length = encoded.len() as u64;
+        self.compacted = self.length;
+        self.broken = false;
+        Ok(())
+    }
+}
+
+/// Writes a file beside `path` and renames it there; the returned file is positioned at its end. `durable` waits for the disk,
+/// which only a loss of power makes necessary.
+pub(super) fn write_whole(path: &Path, content: &[u8], durable: bool) -> io::Result<File> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let beside = path.with_file_name(name);
+    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&beside)?;
+    let written = file.write_all(content).and_then(|()| if durable { file.sync_data() } else { Ok(()) });
+    if let Err(error) = written.and_then(|()| std::fs::rename(&beside, path)) {
+        // The half-written neighbour is of no use; that it could not be removed changes nothing.
+        drop(std::fs::remove_file(&beside));
+        return Err(error);
+    }
+    Ok(file)
+}

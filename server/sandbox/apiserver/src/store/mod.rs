@@ -1,0 +1,261 @@
+//! What one cluster holds: a persistent ordered map with one global resource version, a bounded history of changes, and the
+//! journal that makes a write durable before anybody hears of it.
+//!
+//! ```text
+//! write(closure) ──► Transaction (works on a copy that shares structure) ──► journal ──► published state + history ──► watchers
+//! ```
+//!
+//! Readers take the published [`State`], which costs nothing, and never wait for a writer's validation.
+
+pub mod journal;
+pub mod snapshot;
+mod state;
+
+pub use state::{Events, State};
+
+use crate::client::{Change, ChangeKind};
+use journal::{Journal, Operation};
+use machinery::{ApiError, object};
+use parking_lot::{Mutex, RwLock};
+use serde_json::Value;
+use std::{collections::VecDeque, io, path::PathBuf, sync::Arc};
+use tokio::sync::watch;
+
+/// Changes that are kept for watchers. A watcher that falls further behind is told to list anew.
+const HISTORY: usize = 1024;
+/// Fewer changes than this are kept however old they are.
+const HISTORY_FLOOR: usize = 64;
+/// Seconds that a change is kept, as etcd's compaction interval of a real cluster.
+const HISTORY_SECONDS: i64 = 300;
+/// Paginated lists whose state is kept for the next page.
+const PAGES: usize = 4;
+
+/// One committed write with what it replaced.
+#[derive(Debug, Clone)]
+pub struct Event {
+    pub change: Change,
+    pub previous: Option<Arc<Value>>,
+    at: i64,
+}
+
+#[derive(Debug)]
+pub struct Store {
+    writer: Mutex<Writer>,
+    published: RwLock<Published>,
+    committed: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct Writer {
+    journal: Option<Journal>,
+}
+
+#[derive(Debug)]
+struct Published {
+    state: State,
+    history: VecDeque<Arc<Event>>,
+    /// Changes up to this resource version are forgotten.
+    floor: u64,
+    pages: VecDeque<State>,
+}
+
+/// What happened after some resource version, for one watcher.
+#[derive(Debug)]
+pub enum History {
+    Since(Vec<Arc<Event>>, u64),
+    Expired,
+}
+
+impl Store {
+    /// Opens the journal where there is one and reads back every acknowledged write.
+    pub fn open(path: Option<PathBuf>) -> io::Result<Self> {
+        let (journal, state) = match path {
+            Some(path) => {
+                let (journal, state) = Journal::open(path)?;
+                (Some(journal), state)
+            }
+            None => (None, State::default()),
+        };
+        let committed = watch::channel(state.resource_version()).0;
+        let floor = state.resource_version();
+        let published = Published { state, history: VecDeque::new(), floor, pages: VecDeque::new() };
+        Ok(Self { writer: Mutex::new(Writer { journal }), published: RwLock::new(published), committed })
+    }
+
+    /// Everything as it is now.
+    pub fn state(&self) -> State {
+        self.published.read().state.clone()
+    }
+
+    pub fn committed(&self) -> watch::Receiver<u64> {
+        self.committed.subscribe()
+    }
+
+    /// Runs `work` on a copy and commits what it wrote, all or nothing. An error, or `dry_run`, leaves everything as it was.
+    /// `now` is in seconds since 1970 and only ages the history.
+    pub fn write<T>(
+        &self,
+        now: i64,
+        dry_run: bool,
+        work: impl FnOnce(&mut Transaction) -> Result<T, ApiError>,
+    ) -> Result<(T, Vec<Change>), ApiError> {
+        let mut writer = self.writer.lock();
+        let mut transaction = Transaction { state: self.state(), events: Vec::new(), now };
+        let result = work(&mut transaction)?;
+        if dry_run || transaction.events.is_empty() {
+            return Ok((result, Vec::new()));
+        }
+        let changes: Vec<_> = transaction.events.iter().map(|event| event.change.clone()).collect();
+        self.commit(&mut writer, transaction.state, transaction.events)
+            .map_err(|error| ApiError::internal(format!("etcdserver: the journal could not be written: {error}")))?;
+        Ok((result, changes))
+    }
+
+    fn commit(&self, writer: &mut Writer, state: State, events: Vec<Event>) -> io::Result<()> {
+        if let Some(journal) = &mut writer.journal {
+            let operations: Vec<_> = events.iter().map(Operation::from_event).collect();
+            journal.append(state.resource_version(), &operations)?;
+            if journal.wants_compaction() {
+                // The record above is durable already; a failed compaction only leaves a longer file.
+                if let Err(error) = journal.replace(&snapshot::encode(&state)) {
+                    tracing::warn!(%error, "the journal could not be compacted");
+                }
+            }
+        }
+        let resource_version = state.resource_version();
+        let mut published = self.published.write();
+        published.state = state;
+        for event in events {
+            published.history.push_back(Arc::new(event));
+        }
+        published.trim();
+        drop(published);
+        self.committed.send_replace(resource_version);
+        Ok(())
+    }
+
+    /// What was committed after `resource_version`, with the resource version that the answer reaches to.
+    pub fn since(&self, resource_version: u64) -> History {
+        let published = self.published.read();
+        if resource_version < published.floor {
+            return History::Expired;
+        }
+        let from = published.history.partition_point(|event| event.change.resource_version <= resource_version);
+        let events = published.history.range(from..).cloned().collect();
+        History::Since(events, published.state.resource_version().max(resource_version))
+    }
+
+    /// Keeps `state` for the next page of a paginated list.
+    pub fn keep_page(&self, state: &State) {
+        let mut published = self.published.write();
+        if published.pages.iter().any(|page| page.resource_version() == state.resource_version()) {
+            return;
+        }
+        if published.pages.len() >= PAGES {
+            published.pages.pop_front();
+        }
+        published.pages.push_back(state.clone());
+    }
+
+    /// The state that a continue token speaks of, where it is still known.
+    pub fn page(&self, resource_version: u64) -> Option<State> {
+        let published = self.published.read();
+        if published.state.resource_version() == resource_version {
+            return Some(published.state.clone());
+        }
+        published.pages.iter().find(|page| page.resource_version() == resource_version).cloned()
+    }
+
+    /// Puts `target` in place of everything; `encoded` is its journal form. The differences become events.
+    pub fn restore(&self, now: i64, target: &State, encoded: impl FnOnce() -> Arc<[u8]>) -> io::Result<()> {
+        let mut writer = self.writer.lock();
+        let current = self.state();
+        if current.resource_version() == 0 {
+            if let Some(journal) = &mut writer.journal {
+                journal.replace(&encoded())?;
+            }
+            let mut published = self.published.write();
+            published.state = target.clone();
+            published.floor = target.resource_version();
+            drop(published);
+            self.committed.send_replace(target.resource_version());
+            return Ok(());
+        }
+        let mut transaction = Transaction { state: current.clone(), events: Vec::new(), now };
+        transaction.state.raise(target.resource_version());
+        current.difference(target, |group, resource, key, wanted| match wanted {
+            Some(object) => {
+                transaction.put(group, resource, Value::clone(object));
+            }
+            None => {
+                transaction.remove_key(group, resource, key);
+            }
+        });
+        if transaction.events.is_empty() {
+            return Ok(());
+        }
+        if let Some(journal) = &mut writer.journal {
+            journal.replace(&snapshot::encode(&transaction.state))?;
+        }
+        let Writer { journal } = &mut *writer;
+        let kept = journal.take();
+        let result = self.commit(&mut Writer { journal: None }, transaction.state, transaction.events);
+        *journal = kept;
+        result
+    }
+}
+
+impl Published {
+    fn trim(&mut self) {
+        let newest = self.history.back().map_or(0, |event| event.at);
+        while self.history.len() > HISTORY
+            || (self.history.len() > HISTORY_FLOOR && self.history.front().is_some_and(|event| newest - event.at > HISTORY_SECONDS))
+        {
+            if let Some(event) = self.history.pop_front() {
+                self.floor = self.floor.max(event.change.resource_version);
+            }
+        }
+    }
+}
+
+/// A write in the making. It sees its own changes.
+#[derive(Debug)]
+pub struct Transaction {
+    pub state: State,
+    events: Vec<Event>,
+    now: i64,
+}
+
+impl Transaction {
+    /// Stores `object` under its own namespace and name with the next resource version.
+    pub fn put(&mut self, group: &str, resource: &str, mut object: Value) -> Arc<Value> {
+        let resource_version = self.state.next();
+        object::set_meta(&mut object, "resourceVersion", resource_version.to_string());
+        let key = state::key(object::namespace(&object), object::name(&object));
+        let object = Arc::new(object);
+        let (group, resource, previous) = self.state.insert(group, resource, key, object.clone());
+        let kind = if previous.is_some() { ChangeKind::Modified } else { ChangeKind::Added };
+        let change = Change { resource_version, kind, group, resource, object: object.clone() };
+        self.events.push(Event { change, previous, at: self.now });
+        object
+    }
+
+    /// Removes an object; returns it as it last was, with the resource version of its removal.
+    pub fn remove(&mut self, group: &str, resource: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        self.remove_key(group, resource, &state::key(namespace, name))
+    }
+
+    fn remove_key(&mut self, group: &str, resource: &str, key: &str) -> Option<Arc<Value>> {
+        let (group, resource, previous) = self.state.remove(group, resource, key)?;
+        let resource_version = self.state.next();
+        let mut last = Value::clone(&previous);
+        object::set_meta(&mut last, "resourceVersion", resource_version.to_string());
+        let object = Arc::new(last);
+        let change = Change { resource_version, kind: ChangeKind::Deleted, group, resource, object: object.clone() };
+        self.events.push(Event { change, previous: Some(previous), at: self.now });
+        Some(object)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+//! Snapshots: the state at one resource version, in memory and as a file in the journal's own format.
+
+use super::{
+    State,
+    journal::{self, HEADER, Operation},
+};
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
+
+/// Everything that is stored, at one resource version. Shares its objects with the server it was taken from and with every
+/// server that it is restored into.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    pub resource_version: u64,
+    pub(crate) content: Arc<Content>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Content {
+    pub(crate) state: State,
+    encoded: OnceLock<Arc<[u8]>>,
+}
+
+/// The journal that holds exactly `state`.
+pub(super) fn encode(state: &State) -> Vec<u8> {
+    let mut out = HEADER.to_vec();
+    let operations: Vec<_> = state
+        .all()
+        .map(|(group, resource, key, object)| Operation { group, resource, key: key.to_owned(), object: Some(object) })
+        .collect();
+    for chunk in operations.chunks(256) {
+        // Encoding into memory fails only beyond 4 GiB in one frame, which 256 objects of at most 3 MiB cannot reach.
+        if let Err(error) = journal::encode_frame(&mut out, state.resource_version(), chunk) {
+            tracing::error!(%error, "a snapshot frame could not be encoded");
+        }
+    }
+    if let Err(error) = journal::encode_frame(&mut out, state.resource_version(), &[]) {
+        tracing::error!(%error, "a snapshot frame could not be encoded");
+    }
+    out
+}
+
+impl Snapshot {
+    pub(crate) fn new(state: State) -> Self {
+        Self { resource_version: state.resource_version(), content: Arc::new(Content { state, encoded: OnceLock::new() }) }
+    }
+
+    /// The journal form; made once, however many clusters begin from this snapshot.
+    pub(crate) fn encoded(&self) -> Arc<[u8]> {
+        self.content.encoded.get_or_init(|| encode(&self.content.state).into()).clone()
+    }
+
+    /// How many objects it holds.
+    pub fn len(&self) -> usize {
+        self.content.state.all().count()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.content.state.all().next().is_none()
+    }
+
+    /// Writes the file whole or not at all (a neighbour that is renamed).
+    pub fn write_to(&self, path: &Path) -> io::Result<()> {
+        journal::write_whole(path, &self.encoded(), true).map(drop)
+    }
+
+    /// Reads what [`Self::write_to`] wrote; a file that is cut or damaged is an error that names it and the offset.
+    pub fn read_from(path: &Path) -> io::Result<Self> {
+        let bytes = std::fs::read(path)?;
+        let (state, good) = journal::replay(path, &bytes)?;
+        if good == 0 || good < bytes.len() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{}: snapshot is cut at offset {good}", path.display())));
+        }
+        Ok(Self::new(state))
+    }
+}

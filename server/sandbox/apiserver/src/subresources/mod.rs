@@ -1,0 +1,5 @@
+//! One subresource, one file.
+
+pub mod binding;
+pub mod status;
+pub mod token;

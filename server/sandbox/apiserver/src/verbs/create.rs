@@ -1,0 +1,81 @@
+//! `create`.
+
+use crate::{
+    admission,
+    call::{self, Call, Operation},
+    convert, rbac,
+    store::Transaction,
+};
+use machinery::{ApiError, apply, clock::rfc3339, defaults, object, strategy, validation};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// Longest `generateName` that still leaves room for the five characters behind it.
+const LONGEST_BASE: usize = 58;
+
+/// Stores a new object; answers it as served.
+pub(crate) fn create(call: &mut Call, mut new: Value) -> Result<Arc<Value>, ApiError> {
+    call::check_namespace(call, &mut new)?;
+    if object::resource_version(&new) != 0 {
+        return Err(ApiError::new(500, "", "resourceVersion should not be set on objects to be created"));
+    }
+    let mut new = convert::to_storage(&call.resource, new)?;
+    defaults::set(&call.resource, &mut new);
+    let manager = call.manager.clone();
+    apply::track_update(&call.resource, None, &mut new, &apply::Manager { name: &manager, subresource: "", now: call.now });
+    let (server, dry_run) = (call.server.clone(), call.dry_run);
+    let stored = server.write(dry_run, |transaction| insert(call, transaction, new))?;
+    Ok(convert::served(&call.resource, stored))
+}
+
+/// The part inside the transaction; an apply or a PUT that creates comes here too, with managedFields already written.
+pub(crate) fn insert(call: &mut Call, transaction: &mut Transaction, mut new: Value) -> Result<Arc<Value>, ApiError> {
+    if transaction.state.all_count() >= call.server.limits().objects {
+        return Err(call.forbidden(object::name(&new), "this cluster holds as many objects as it may"));
+    }
+    admission::mutate(call, transaction, Operation::Create, &mut new, None)?;
+    rbac::escalation::check(call, &transaction.state, &new, None)?;
+    generate_name(call, transaction, &mut new);
+    fill_system_fields(call, &mut new);
+    strategy::prepare_create(&call.resource, &mut new);
+    let errors = validation::create(&call.resource, &new);
+    if !errors.is_empty() {
+        return Err(call.invalid(object::name(&new), &errors));
+    }
+    call.warn(validation::warnings(&call.resource, &new, None));
+    admission::validate(call, transaction, Operation::Create, Some(&new), None)?;
+    let (group, plural) = (call.storage_group().to_owned(), call.resource.plural.clone());
+    let (namespace, name) = (object::namespace(&new).to_owned(), object::name(&new).to_owned());
+    if transaction.state.get(&group, &plural, &namespace, &name).is_some() {
+        return Err(ApiError::already_exists(&call.resource.group, &plural, &name));
+    }
+    crate::effects::before_create(call, transaction, &mut new)?;
+    Ok(transaction.put(&group, &plural, new))
+}
+
+fn generate_name(call: &Call, transaction: &Transaction, new: &mut Value) {
+    let base = new["metadata"]["generateName"].as_str().unwrap_or_default();
+    if !object::name(new).is_empty() || base.is_empty() {
+        return;
+    }
+    let cut = base.char_indices().nth(LONGEST_BASE).map_or(base.len(), |(at, _)| at);
+    let base = base[..cut].to_owned();
+    let mut name = String::new();
+    for _ in 0..8 {
+        name = format!("{base}{}", call.server.new_suffix());
+        if transaction.state.get(call.storage_group(), &call.resource.plural, object::namespace(new), &name).is_none() {
+            break;
+        }
+    }
+    object::set_meta(new, "name", name);
+}
+
+fn fill_system_fields(call: &Call, new: &mut Value) {
+    object::set_meta(new, "uid", call.server.new_uid());
+    object::set_meta(new, "creationTimestamp", rfc3339(call.now));
+    if let Some(metadata) = new["metadata"].as_object_mut() {
+        for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"] {
+            metadata.remove(field);
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! `list`: selectors, resourceVersion and its match, pages.
+
+use crate::{call::Call, convert, store::State};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use machinery::{
+    ApiError, object,
+    selector::{FieldSelector, LabelSelector},
+};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Label and field selectors of one request.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Selection {
+    pub labels: Option<LabelSelector>,
+    pub fields: Option<FieldSelector>,
+}
+
+/// `ListOptions` that concern a list.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Options {
+    pub selection: Selection,
+    pub resource_version: String,
+    pub resource_version_match: String,
+    /// 0: everything in one answer.
+    pub limit: usize,
+    pub token: String,
+}
+
+/// One page, or everything.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    pub items: Vec<Arc<Value>>,
+    pub resource_version: u64,
+    /// Token of the next page, and how many objects lie behind it.
+    pub rest: Option<(String, usize)>,
+}
+
+impl Selection {
+    pub fn parse(call: &Call, labels: Option<&str>, fields: Option<&str>) -> Result<Self, ApiError> {
+        Ok(Self {
+            labels: labels.filter(|text| !text.is_empty()).map(LabelSelector::parse).transpose()?,
+            fields: fields.filter(|text| !text.is_empty()).map(|text| FieldSelector::parse(&call.resource, text)).transpose()?,
+        })
+    }
+
+    /// Judges an object as it is served.
+    pub fn matches(&self, object: &Value) -> bool {
+        self.labels.as_ref().is_none_or(|selector| selector.matches(object::labels(object)))
+            && self.fields.as_ref().is_none_or(|selector| selector.matches(object))
+    }
+
+    /// Everything that it chooses, as stored.
+    pub fn choose(&self, state: &State, call: &Call) -> Vec<Arc<Value>> {
+        state
+            .list(call.storage_group(), &call.resource.plural, Some(&call.namespace), None)
+            .filter(|(_, object)| self.matches(&convert::served(&call.resource, (*object).clone())))
+            .map(|(_, object)| object.clone())
+            .collect()
+    }
+}
+
+impl Listed {
+    /// `metadata` of the list.
+    pub fn metadata(&self) -> Value {
+        let mut metadata = json!({"resourceVersion": self.resource_version.to_string()});
+        if let Some((token, count)) = &self.rest {
+            metadata["continue"] = token.as_str().into();
+            metadata["remainingItemCount"] = (*count).into();
+        }
+        metadata
+    }
+}
+
+pub(crate) fn list(call: &Call, options: &Options) -> Result<Listed, ApiError> {
+    check(call, options)?;
+    let current = call.server.state();
+    let (state, after) = if options.token.is_empty() {
+        let wanted = version(&options.resource_version)?;
+        if wanted > current.resource_version() {
+            return Err(too_large(wanted, current.resource_version()));
+        }
+        if options.resource_version_match == "Exact" && wanted != current.resource_version() {
+            let state = call.server.store().page(wanted);
+            (state.ok_or_else(|| expired(wanted, current.resource_version()))?, None)
+        } else {
+            (current, None)
+        }
+    } else {
+        let (wanted, after) = read_token(&options.token)?;
+        (call.server.store().page(wanted).ok_or_else(expired_token)?, Some(after))
+    };
+    let objects = state.list(call.storage_group(), &call.resource.plural, Some(&call.namespace), after.as_deref());
+    let mut items = Vec::new();
+    let mut last: Option<&Arc<str>> = None;
+    let mut rest = 0;
+    for (key, object) in objects {
+        let object = convert::served(&call.resource, object.clone());
+        if !options.selection.matches(&object) {
+            continue;
+        }
+        if options.limit > 0 && items.len() >= options.limit {
+            rest += 1;
+            continue;
+        }
+        items.push(object);
+        last = Some(key);
+    }
+    let rest = match (rest, last) {
+        (1.., Some(last)) => {
+            call.server.store().keep_page(&state);
+            Some((write_token(state.resource_version(), last), rest))
+        }
+        _ => None,
+    };
+    Ok(Listed { items, resource_version: state.resource_version(), rest })
+}
+
+fn check(call: &Call, options: &Options) -> Result<(), ApiError> {
+    let invalid = |field: &str, message: &str| {
+        let error = machinery::FieldError::forbidden(field, message);
+        ApiError::invalid("meta.k8s.io", "ListOptions", "", &[error])
+    };
+    let _ = call;
+    match options.resource_version_match.as_str() {
+        "" => {}
+        "Exact" | "NotOlderThan" => {
+            if !options.token.is_empty() {
+                return Err(invalid("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"));
+            }
+            if options.resource_version.is_empty() {
+                return Err(invalid("resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided"));
+            }
+            if options.resource_version_match == "Exact" && options.resource_version == "0" {
+                let message = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
+                return Err(invalid("resourceVersionMatch", message));
+            }
+        }
+        other => {
+            let error = machinery::FieldError::not_supported("resourceVersionMatch", &json!(other), &["Exact", "NotOlderThan", ""]);
+            return Err(ApiError::invalid("meta.k8s.io", "ListOptions", "", &[error]));
+        }
+    }
+    if !options.token.is_empty() && !matches!(options.resource_version.as_str(), "" | "0") {
+        return Err(ApiError::bad_request("specifying resource version is not allowed when using continue"));
+    }
+    Ok(())
+}
+
+/// A resource version of a query; empty is 0.
+pub(crate) fn version(text: &str) -> Result<u64, ApiError> {
+    if text.is_empty() {
+        return Ok(0);
+    }
+    text.parse().map_err(|_| {
+        let detail = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
+        let error = machinery::FieldError::invalid("resourceVersion", &json!(text), detail);
+        ApiError::invalid("meta.k8s.io", "ListOptions", "", &[error])
+    })
+}
+
+fn too_large(wanted: u64, current: u64) -> ApiError {
+    let mut error = ApiError::new(504, "Timeout", format!("Timeout: Too large resource version: {wanted}, current: {current}"));
+    error.details = json!({
+        "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+        "retryAfterSeconds": 1,
+    });
+    error
+}
+
+/// 410, as a watch or an exact list of a forgotten version gets it.
+pub(crate) fn expired(wanted: u64, oldest: u64) -> ApiError {
+    ApiError::new(410, "Expired", format!("too old resource version: {wanted} ({oldest})"))
+}
+
+fn expired_token() -> ApiError {
+    ApiError::new(
+        410,
+        "Expired",
+        "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.",
+    )
+}
+
+/// The server's own form: base64 of `{"v":"meta.k8s.io/v1","rv":…,"start":"…"}`.
+fn write_token(resource_version: u64, last: &str) -> String {
+    let token = json!({"v": "meta.k8s.io/v1", "rv": resource_version, "start": format!("{last}\u{0}")});
+    URL_SAFE_NO_PAD.encode(token.to_string())
+}
+
+fn read_token(token: &str) -> Result<(u64, String), ApiError> {
+    let refuse = |why: &str| ApiError::bad_request(format!("continue key is not valid: {why}"));
+    let bytes = URL_SAFE_NO_PAD.decode(token.trim_end_matches('=')).map_err(|error| refuse(&error.to_string()))?;
+    let value: Value = serde_json::from_slice(&bytes).map_err(|error| refuse(&error.to_string()))?;
+    if value["v"] != "meta.k8s.io/v1" {
+        return Err(refuse("server does not recognize this encoded version"));
+    }
+    let start =
+        value["start"].as_str().filter(|start| !start.is_empty()).ok_or_else(|| refuse("incorrect encoded start resourceVersion"))?;
+    let resource_version = value["rv"].as_u64().filter(|rv| *rv > 0).ok_or_else(|| refuse("incorrect encoded start resourceVersion"))?;
+    Ok((resource_version, start.trim_end_matches('\u{0}').to_owned()))
+}

@@ -1,0 +1,110 @@
+//! `patch`: JSON patch, merge patch, strategic merge patch, and server-side apply.
+
+use crate::{
+    call::Call,
+    convert,
+    verbs::{
+        create,
+        update::{self, Tracking},
+    },
+};
+use machinery::{ApiError, apply, defaults, object, patch, strict};
+use serde_json::Value;
+use std::sync::Arc;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PatchKind {
+    Json,
+    Merge,
+    Strategic,
+    Apply { force: bool },
+}
+
+/// Patches the object, or one of its subresources; the answer says whether an apply created it.
+pub(crate) fn patch(call: &mut Call, kind: PatchKind, body: Value) -> Result<(Arc<Value>, bool), ApiError> {
+    if kind == PatchKind::Strategic && call.resource.custom.is_some() {
+        return Err(unsupported());
+    }
+    let (server, dry_run) = (call.server.clone(), call.dry_run);
+    let (stored, created) = server.write(dry_run, |transaction| {
+        if let PatchKind::Apply { force } = kind {
+            check_configuration(call, &body)?;
+            let exists = transaction.state.get(call.storage_group(), &call.resource.plural, &call.namespace, &call.name).is_some();
+            if !exists && call.subresource.is_empty() {
+                let mut new = apply::apply(&call.resource, None, &body, &call.manager(), force)?;
+                let warnings = strict::check(&call.resource, &mut new, call.validation)?;
+                call.warn(warnings);
+                object::set_meta(&mut new, "name", call.name.clone());
+                crate::call::check_namespace(call, &mut new)?;
+                let mut new = convert::to_storage(&call.resource, new)?;
+                defaults::set(&call.resource, &mut new);
+                if !object::uid(&new).is_empty() {
+                    let why = format!("Precondition failed: UID in precondition: {}, UID in object meta: ", object::uid(&new));
+                    return Err(call.conflict(&call.name, &why));
+                }
+                return Ok((create::insert(call, transaction, new)?, true));
+            }
+        }
+        let stored = update::change(call, transaction, |call, old| {
+            let live = convert::served(&call.resource, old.clone());
+            let (mut new, tracking) = match kind {
+                PatchKind::Json => (patch::json(&live, &body)?, Tracking::Update),
+                PatchKind::Merge => (patch::merge(&live, &body), Tracking::Update),
+                PatchKind::Strategic => (patch::strategic(&call.resource, &live, &body)?, Tracking::Update),
+                PatchKind::Apply { force } => (apply::apply(&call.resource, Some(&live), &body, &call.manager(), force)?, Tracking::Done),
+            };
+            let warnings = strict::check(&call.resource, &mut new, call.validation)?;
+            call.warn(warnings);
+            check_identity(call, &new)?;
+            let mut new = convert::to_storage(&call.resource, new)?;
+            defaults::set(&call.resource, &mut new);
+            if tracking == Tracking::Done {
+                // The live object's own version came along; only the configuration may set a precondition.
+                let given = body["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
+                object::set_meta(&mut new, "resourceVersion", given);
+            }
+            Ok((new, tracking))
+        })?;
+        Ok((stored, false))
+    })?;
+    Ok((convert::served(&call.resource, stored), created))
+}
+
+/// What a custom resource answers to a strategic merge patch.
+pub(crate) fn unsupported() -> ApiError {
+    ApiError::new(
+        415,
+        "UnsupportedMediaType",
+        "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, \
+         application/merge-patch+json, application/apply-patch+yaml",
+    )
+}
+
+fn check_configuration(call: &Call, body: &Value) -> Result<(), ApiError> {
+    if !body["metadata"]["managedFields"].is_null() {
+        return Err(ApiError::bad_request("metadata.managedFields must be nil"));
+    }
+    let (api_version, kind) = (object::api_version(body), object::kind(body));
+    if api_version.is_empty() || kind.is_empty() {
+        return Err(ApiError::bad_request("Object 'Kind' is missing in the applied configuration"));
+    }
+    let expected = call.resource.api_version();
+    if call.subresource.is_empty() && (api_version != expected || kind != call.resource.kind) {
+        return Err(ApiError::bad_request(format!(
+            "the kind of the applied object ({api_version}, Kind={kind}) does not match the expected one ({expected}, Kind={})",
+            call.resource.kind
+        )));
+    }
+    let name = object::name(body);
+    if !name.is_empty() && name != call.name {
+        return Err(ApiError::bad_request(format!("the name of the object ({name}) does not match the name on the URL ({})", call.name)));
+    }
+    Ok(())
+}
+
+fn check_identity(call: &Call, new: &Value) -> Result<(), ApiError> {
+    if !new.is_object() {
+        return Err(ApiError::bad_request("the patch does not leave an object"));
+    }
+    update::check_name(call, new)
+}

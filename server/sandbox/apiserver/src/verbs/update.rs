@@ -1,0 +1,164 @@
+//! `update`, and the way that every change of an existing object takes: update, patch, apply, status and the other
+//! subresources differ only in how they make the new object of the old one.
+
+use crate::{
+    admission,
+    call::{Call, Operation},
+    convert, effects, rbac,
+    store::Transaction,
+    verbs::create,
+};
+use machinery::{ApiError, FieldError, apply, defaults, object, strategy, validation};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+const MODIFIED: &str = "the object has been modified; please apply your changes to the latest version and try again";
+
+/// Kinds that a PUT creates where they do not exist (`AllowCreateOnUpdate` in their strategies).
+const CREATED_BY_PUT: &[(&str, &str)] = &[
+    ("", "endpoints"),
+    ("", "events"),
+    ("", "limitranges"),
+    ("", "services"),
+    ("coordination.k8s.io", "leases"),
+    ("discovery.k8s.io", "endpointslices"),
+    ("events.k8s.io", "events"),
+    ("rbac.authorization.k8s.io", "clusterrolebindings"),
+    ("rbac.authorization.k8s.io", "clusterroles"),
+    ("rbac.authorization.k8s.io", "rolebindings"),
+    ("rbac.authorization.k8s.io", "roles"),
+];
+
+/// PUT: `new` replaces what is there. The answer says whether it was created.
+pub(crate) fn update(call: &mut Call, new: Value) -> Result<(Arc<Value>, bool), ApiError> {
+    check_name(call, &new)?;
+    let mut new = convert::to_storage(&call.resource, new)?;
+    if call.subresource.is_empty() {
+        defaults::set(&call.resource, &mut new);
+    }
+    let (server, dry_run) = (call.server.clone(), call.dry_run);
+    let by_put = CREATED_BY_PUT.contains(&(&*call.resource.group, &*call.resource.plural)) && call.subresource.is_empty();
+    let (stored, created) = server.write(dry_run, |transaction| {
+        if by_put && transaction.state.get(call.storage_group(), &call.resource.plural, &call.namespace, &call.name).is_none() {
+            let manager = call.manager.clone();
+            apply::track_update(&call.resource, None, &mut new, &apply::Manager { name: &manager, subresource: "", now: call.now });
+            return Ok((create::insert(call, transaction, new)?, true));
+        }
+        Ok((change(call, transaction, |_, _| Ok((new, Tracking::Update)))?, false))
+    })?;
+    Ok((convert::served(&call.resource, stored), created))
+}
+
+/// Whether managedFields still have to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tracking {
+    Update,
+    /// Server-side apply has written them.
+    Done,
+}
+
+/// Changes an existing object inside a transaction; `make` gets it as stored and gives the new one, as stored.
+pub(crate) fn change(
+    call: &mut Call,
+    transaction: &mut Transaction,
+    make: impl FnOnce(&mut Call, &Arc<Value>) -> Result<(Value, Tracking), ApiError>,
+) -> Result<Arc<Value>, ApiError> {
+    let (group, plural) = (call.storage_group().to_owned(), call.resource.plural.clone());
+    let old = transaction.state.get(&group, &plural, &call.namespace, &call.name).cloned().ok_or_else(|| call.not_found())?;
+    let (mut new, tracking) = make(call, &old)?;
+    if call.resource.namespaced && object::namespace(&new).is_empty() {
+        object::set_meta(&mut new, "namespace", call.namespace.clone());
+    }
+    if tracking == Tracking::Update {
+        apply::track_update(&call.resource, Some(&old), &mut new, &call.manager());
+    }
+    admission::mutate(call, transaction, Operation::Update, &mut new, Some(&old))?;
+    let given = object::resource_version(&new);
+    let name = call.name.clone();
+    if given != 0 && given != object::resource_version(&old) {
+        return Err(call.conflict(&name, MODIFIED));
+    }
+    let uid = object::uid(&new);
+    if !uid.is_empty() && uid != object::uid(&old) {
+        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", object::uid(&old));
+        return Err(call.conflict(&name, &why));
+    }
+    if given == 0 && call.resource.custom.is_some() && call.subresource.is_empty() && tracking == Tracking::Update {
+        let error = FieldError::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
+        return Err(call.invalid(&name, &[error]));
+    }
+    keep_system_fields(&mut new, &old);
+    strategy::prepare_update(&call.resource, &call.subresource, &mut new, &old);
+    rbac::escalation::check(call, &transaction.state, &new, Some(&old))?;
+    let errors = validation::update(&call.resource, &call.subresource, &new, &old);
+    if !errors.is_empty() {
+        return Err(call.invalid(&name, &errors));
+    }
+    if call.subresource.is_empty() {
+        call.warn(validation::warnings(&call.resource, &new, Some(&old)));
+    }
+    admission::validate(call, transaction, Operation::Update, Some(&new), Some(&old))?;
+    effects::before_update(call, transaction, &mut new, &old)?;
+    if is_finished(call, &new) {
+        crate::effects::after_delete(call, transaction, &new);
+        return Ok(transaction.remove(&group, &plural, &call.namespace, &name).unwrap_or_else(|| Arc::new(new)));
+    }
+    object::set_meta(&mut new, "resourceVersion", object::resource_version(&old).to_string());
+    if new == *old {
+        return Ok(old);
+    }
+    Ok(transaction.put(&group, &plural, new))
+}
+
+/// A terminating object whose last finalizer this write takes away ceases to exist.
+fn is_finished(call: &Call, new: &Value) -> bool {
+    let metadata = &new["metadata"];
+    let spec_finalizers = call.is("", "namespaces") && new["spec"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
+    object::is_terminating(new)
+        && !spec_finalizers
+        && metadata["finalizers"].as_array().is_none_or(Vec::is_empty)
+        && metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) == 0
+}
+
+/// What no client changes: identity and deletion.
+fn keep_system_fields(new: &mut Value, old: &Value) {
+    if !new["metadata"].is_object() {
+        new["metadata"] = json!({});
+    }
+    for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "generateName"] {
+        let before = &old["metadata"][field];
+        if let Some(metadata) = new["metadata"].as_object_mut() {
+            if before.is_null() {
+                if field != "generateName" {
+                    metadata.remove(field);
+                }
+            } else if field != "generateName" || !metadata.contains_key(field) {
+                metadata.insert(field.to_owned(), before.clone());
+            }
+        }
+    }
+    if let Some(metadata) = new["metadata"].as_object_mut() {
+        metadata.remove("selfLink");
+        metadata.entry("name").or_insert_with(|| old["metadata"]["name"].clone());
+    }
+}
+
+/// The object of a PUT must be the one of the URL.
+pub(crate) fn check_name(call: &Call, new: &Value) -> Result<(), ApiError> {
+    let (name, namespace) = (object::name(new), object::namespace(new));
+    if name.is_empty() {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({}) does not match the name on the URL ({})",
+            if name.is_empty() { "" } else { name },
+            call.name
+        )));
+    }
+    if name != call.name {
+        return Err(ApiError::bad_request(format!("the name of the object ({name}) does not match the name on the URL ({})", call.name)));
+    }
+    if !namespace.is_empty() && call.resource.namespaced && namespace != call.namespace {
+        let message = format!("the namespace of the object ({namespace}) does not match the namespace on the request ({})", call.namespace);
+        return Err(ApiError::bad_request(message));
+    }
+    Ok(())
+}
