@@ -90,6 +90,10 @@ fn resources(definition: &Value) -> Vec<Resource> {
                     preserve_unknown_fields: spec["preserveUnknownFields"] == true
                         || schema["x-kubernetes-preserve-unknown-fields"] == true,
                     schema,
+                    selectable_fields: version["selectableFields"]
+                        .as_array()
+                        .map(|list| list.iter().filter_map(|field| field["jsonPath"].as_str().map(str::to_owned)).collect())
+                        .unwrap_or_default(),
                     columns: version["additionalPrinterColumns"].as_array().cloned().unwrap_or_default(),
                 })),
             }

@@ -11,7 +11,7 @@ pub mod journal;
 pub mod snapshot;
 mod state;
 
-pub use state::{Events, State};
+pub use state::State;
 
 use crate::client::{Change, ChangeKind};
 use journal::{Journal, Operation};

@@ -4,7 +4,6 @@ use rpds::RedBlackTreeMapSync;
 use serde_json::Value;
 use std::{ops::Bound, sync::Arc};
 
-pub type Events = Vec<Arc<super::Event>>;
 type Objects = RedBlackTreeMapSync<Arc<str>, Arc<Value>>;
 
 /// All objects of a cluster at one resource version.

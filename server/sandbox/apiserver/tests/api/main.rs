@@ -1,0 +1,5 @@
+//! The API over its router and its in-process client.
+
+mod crud;
+mod kit;
+mod watch;
