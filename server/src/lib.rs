@@ -10,6 +10,7 @@
 //! `app` knows nothing of HTTP; `web` and `gateway` know nothing of SQL. The system's clock, randomness and environment are
 //! touched in `cli`, `config` and `state` only.
 
+pub mod app;
 pub mod cli;
 pub mod gateway;
 pub mod state;

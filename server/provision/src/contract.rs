@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-pub use sandbox::{Body, UserInfo};
+pub use sandbox::{Body, ClusterSpec, NodeSpec, Probe, ProbeOutcome, UserInfo};
 use serde::{Deserialize, Serialize};
 use std::{fmt::Debug, sync::Arc};
 
@@ -35,25 +35,6 @@ pub enum GpuSupport {
     PassedThrough,
 }
 
-/// What a lab asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ClusterSpec {
-    pub nodes: Vec<NodeSpec>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct NodeSpec {
-    pub name: String,
-    /// How many GPUs the node holds. They are not in its capacity until a device plugin says so.
-    #[serde(default)]
-    pub gpus: u32,
-    /// As `NVIDIA-H100-80GB-HBM3`; empty where there are none.
-    #[serde(default)]
-    pub gpu_product: String,
-}
-
 /// A stage of a cluster's start, as it happens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
@@ -64,38 +45,6 @@ pub struct Progress {
 
 /// Where progress goes. A closed receiver cancels nothing.
 pub type ProgressSender = tokio::sync::mpsc::UnboundedSender<Progress>;
-
-/// One attempted connection, made from where a process in the pod would make it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Probe {
-    pub from_namespace: String,
-    pub from_pod: String,
-    /// Pod IP, Service name or `name.namespace`.
-    pub to_host: String,
-    pub to_port: u16,
-    /// Path for an HTTP GET; `None` for a bare TCP connection.
-    #[serde(default)]
-    pub http_path: Option<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", tag = "outcome")]
-pub enum ProbeOutcome {
-    /// Connected; for HTTP with the answer's status and the first bytes of its body.
-    Connected {
-        status: Option<u16>,
-        body: String,
-    },
-    /// The name does not resolve.
-    NoSuchHost,
-    Refused,
-    TimedOut,
-    /// We could not look (the pod does not run, the engine failed): costs the learner nothing.
-    Unknown {
-        reason: String,
-    },
-}
 
 #[derive(Debug, thiserror::Error)]
 pub enum ProvisionError {

@@ -12,5 +12,9 @@
 //! [`Capabilities`]. This crate knows nothing of accounts, attempts or HTTP pages.
 
 pub mod contract;
+pub mod host;
+pub mod kind;
+pub mod sandbox;
 
 pub use contract::*;
+pub use sandbox::SandboxProvisioner;

@@ -19,7 +19,12 @@ pub struct TokenHash([u8; 32]);
 
 impl Token {
     pub fn generate(random: &dyn Random) -> Self {
-        Self(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(edge::bytes::<32>(random))))
+        Self::derived(edge::bytes::<32>(random))
+    }
+
+    /// The token of a secret that can be derived again.
+    pub fn derived(secret: [u8; 32]) -> Self {
+        Self(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(secret)))
     }
 
     /// The secret itself, for a kubeconfig or a cookie.

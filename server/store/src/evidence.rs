@@ -30,15 +30,21 @@ impl EvidenceBlob {
 pub trait EvidenceBlobs {
     /// The same evidence twice is kept once.
     async fn put_evidence(&self, attempt_id: &str, evidence: &EvidenceBlob) -> Result<(), StoreError>;
+    /// For what is kept under a name of our own instead of its digest: the newer one stays.
+    async fn replace_evidence(&self, attempt_id: &str, evidence: &EvidenceBlob) -> Result<(), StoreError>;
     async fn evidence(&self, attempt_id: &str, digest: &str) -> Result<Option<EvidenceBlob>, StoreError>;
+}
+
+fn pack(json: &[u8]) -> Result<Vec<u8>, StoreError> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+    let packed = encoder.write_all(json).and_then(|()| encoder.finish());
+    packed.map_err(|error| StoreError::unreadable("evidence", error))
 }
 
 #[async_trait]
 impl EvidenceBlobs for Database {
     async fn put_evidence(&self, attempt_id: &str, evidence: &EvidenceBlob) -> Result<(), StoreError> {
-        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
-        let packed = encoder.write_all(&evidence.json).and_then(|()| encoder.finish());
-        let packed = packed.map_err(|error| StoreError::unreadable("evidence", error))?;
+        let packed = pack(&evidence.json)?;
         sqlx::query(
             "INSERT INTO evidence (attempt_id, digest, taken_at, body) VALUES ($1, $2, $3, $4) ON CONFLICT (attempt_id, digest) DO NOTHING",
         )
@@ -46,6 +52,21 @@ impl EvidenceBlobs for Database {
         .bind(&evidence.digest)
         .bind(ms(evidence.taken_at))
         .bind(packed)
+        .execute(&self.pool)
+        .await
+        .doing("write evidence")?;
+        Ok(())
+    }
+
+    async fn replace_evidence(&self, attempt_id: &str, evidence: &EvidenceBlob) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO evidence (attempt_id, digest, taken_at, body) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (attempt_id, digest) DO UPDATE SET taken_at = excluded.taken_at, body = excluded.body",
+        )
+        .bind(attempt_id)
+        .bind(&evidence.digest)
+        .bind(ms(evidence.taken_at))
+        .bind(pack(&evidence.json)?)
         .execute(&self.pool)
         .await
         .doing("write evidence")?;

@@ -141,6 +141,11 @@ async fn work(db: &Database) -> anyhow::Result<()> {
     db.put_evidence("a1", &blob).await?;
     assert_eq!(db.evidence("a1", &blob.digest).await?, Some(blob.clone()));
     assert_eq!(db.evidence("a1", "sha256:0").await?, None);
+    for json in ["first", "second"] {
+        let named = EvidenceBlob { digest: "files:start".to_owned(), ..EvidenceBlob::new(at(60), json.into()) };
+        db.replace_evidence("a1", &named).await?;
+    }
+    assert_eq!(db.evidence("a1", "files:start").await?.map(|blob| blob.json), Some(b"second".to_vec()));
     let verdict = VerdictRow {
         id: "v1".to_owned(),
         attempt_id: "a1".to_owned(),

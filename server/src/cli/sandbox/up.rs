@@ -52,7 +52,7 @@ impl Arguments {
 }
 
 fn parse_node(text: &str) -> Result<NodeSpec, String> {
-    let mut node = NodeSpec { name: String::new(), gpus: 0, gpu_product: String::new() };
+    let mut node = NodeSpec::default();
     for pair in text.split(',') {
         match pair.split_once('=') {
             Some(("name", value)) => node.name = value.to_owned(),
@@ -196,7 +196,12 @@ mod tests {
 
     #[test]
     fn nodes() {
-        let node = |name: &str, gpus, product: &str| NodeSpec { name: name.to_owned(), gpus, gpu_product: product.to_owned() };
+        let node = |name: &str, gpus, product: &str| NodeSpec {
+            name: name.to_owned(),
+            gpus,
+            gpu_product: product.to_owned(),
+            ..NodeSpec::default()
+        };
         assert_eq!(parse_node("name=a"), Ok(node("a", 0, "")));
         assert_eq!(parse_node("name=a,gpus=8"), Ok(node("a", 8, GPU_PRODUCT)));
         assert_eq!(parse_node("gpus=1,name=a,product=NVIDIA-L4"), Ok(node("a", 1, "NVIDIA-L4")));
