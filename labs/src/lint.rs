@@ -264,9 +264,8 @@ impl Lints<'_> {
                 if !lab.text(&path).is_some_and(|text| text.contains(&edit.find)) {
                     complain(format!("{path} does not hold {:?}", edit.find));
                 }
-                let applied = solution.actions.iter().enumerate();
-                let mut applied = applied.filter(|(index, _)| !mistake.without.contains(index));
-                if !applied.any(|(_, action)| matches!(action, Action::Apply(file) if *file == edit.file)) {
+                let done = crate::action::actions(solution, mistake);
+                if !done.iter().any(|action| matches!(action, Action::Apply(file) if *file == edit.file)) {
                     complain(format!("{} is edited and never applied", edit.file));
                 }
             }
