@@ -1,39 +1,40 @@
-//! Tokens against forged requests: bound to the visitor's own cookie, compared in constant time.
+//! Requests that another site made a browser send.
 //!
-//! A token is a hash of a secret that only this visitor's cookie holds, so it needs no storage and ends with the session. Beside it
-//! stand `SameSite=Lax`, and for requests that carry an `Origin` the check that it is this site.
+//! Three defences, each enough by itself: `SameSite=Lax` cookies, form tokens bound to the visitor's own cookie (`App::csrf`), and
+//! what is here: browsers say where a request comes from.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, header};
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
-
-/// The token for forms of the visitor whose cookie holds `secret`.
-pub fn token(secret: &str) -> String {
-    URL_SAFE_NO_PAD.encode(Sha256::new().chain_update(b"cordon form token 1\0").chain_update(secret.as_bytes()).finalize())
-}
-
-pub fn matches(secret: &str, given: &str) -> bool {
-    !secret.is_empty() && token(secret).as_bytes().ct_eq(given.as_bytes()).into()
-}
+use std::net::IpAddr;
 
 /// False for a request that a browser says comes from another site. `Sec-Fetch-Site` and `Origin` are set by browsers, scripts
-/// cannot change them; a client that sends neither is no browser.
-pub fn same_site(headers: &HeaderMap) -> bool {
+/// cannot change them; a client that sends neither is no browser. `authority` is the host and port of `public_url`, for a proxy
+/// that changes `Host`.
+pub fn same_site(headers: &HeaderMap, authority: &str) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(site) = text("sec-fetch-site") {
         return matches!(site, "same-origin" | "none");
     }
     match (text("origin"), text(header::HOST.as_str())) {
         (None, _) => true,
-        (Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host)),
-        (Some(_), None) => false,
+        (Some(origin), host) => origin
+            .split_once("://")
+            .is_some_and(|(_, from)| from.eq_ignore_ascii_case(authority) || host.is_some_and(|host| from.eq_ignore_ascii_case(host))),
     }
 }
 
 /// For WebSockets, which no form token protects: an `Origin` must be there and be this very site.
-pub fn same_origin(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::ORIGIN) && same_site(headers)
+pub fn same_origin(headers: &HeaderMap, authority: &str) -> bool {
+    headers.contains_key(header::ORIGIN) && same_site(headers, authority)
+}
+
+/// True for an address, this machine's own name, and the name in `public_url`.
+pub fn host_is_ours(host: &str, authority: &str) -> bool {
+    let name = |host: &str| match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or("").to_owned(),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name).to_ascii_lowercase(),
+    };
+    let asked = name(host);
+    asked.parse::<IpAddr>().is_ok() || asked == "localhost" || asked.ends_with(".localhost") || asked == name(authority)
 }
 
 #[cfg(test)]
@@ -41,18 +42,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_belong_to_their_secret() {
-        assert!(matches("a", &token("a")));
-        for (secret, given) in [("a", token("b")), ("a", String::new()), ("", token("")), ("a", token("a") + "x")] {
-            assert!(!matches(secret, &given));
-        }
-    }
-
-    #[test]
     fn knows_other_sites() {
         for (list, expected) in [
             (vec![], true),
             (vec![("origin", "http://127.0.0.1:8080"), ("host", "127.0.0.1:8080")], true),
+            (vec![("origin", "https://lab.example"), ("host", "10.0.0.1:8080")], true),
             (vec![("origin", "http://evil.example"), ("host", "127.0.0.1:8080")], false),
             (vec![("origin", "null"), ("host", "127.0.0.1:8080")], false),
             (vec![("origin", "http://127.0.0.1:8080.evil.example"), ("host", "127.0.0.1:8080")], false),
@@ -60,10 +54,25 @@ mod tests {
             (vec![("sec-fetch-site", "cross-site")], false),
             (vec![("sec-fetch-site", "same-site"), ("origin", "http://x"), ("host", "x")], false),
         ] {
-            let headers: HeaderMap = list.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-            let _: &http::HeaderMap = &headers;
-            assert_eq!(same_site(&headers), expected, "{list:?}");
-            assert_eq!(same_origin(&headers), expected && list.iter().any(|(name, _)| *name == "origin"), "{list:?}");
+            let headers: HeaderMap = list.iter().map(|(name, value)| (name.parse::<http::HeaderName>().unwrap(), value.parse().unwrap())).collect();
+            assert_eq!(same_site(&headers, "lab.example"), expected, "{list:?}");
+            assert_eq!(same_origin(&headers, "lab.example"), expected && list.iter().any(|(name, _)| *name == "origin"), "{list:?}");
+        }
+    }
+
+    #[test]
+    fn knows_its_own_names() {
+        for (host, expected) in [
+            ("127.0.0.1:8080", true),
+            ("[::1]:8080", true),
+            ("localhost", true),
+            ("LAB.example:8080", true),
+            ("lab.example", true),
+            ("evil.example:8080", false),
+            ("lab.example.evil.example", false),
+            ("", false),
+        ] {
+            assert_eq!(host_is_ours(host, "lab.example:443"), expected, "{host}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One error value; it answers as a page, as an update for the script, or as JSON, by what the request accepts.
 
 use super::{page::Frame, update};
+use crate::app::AppError;
 use askama::Template;
 use axum::{
     Json,
@@ -77,6 +78,20 @@ impl WebError {
                 }
                 text
             }
+        }
+    }
+}
+
+impl From<AppError> for WebError {
+    fn from(error: AppError) -> Self {
+        match error {
+            AppError::NotFound(_) => Self::NotFound,
+            AppError::Forbidden(words) => Self::Forbidden(words.into()),
+            AppError::Invalid { message, .. } => Self::BadRequest(message),
+            AppError::Conflict(words) => Self::Conflict(words),
+            AppError::TooMany { seconds } => Self::TooMany(seconds),
+            AppError::Unavailable(words) => Self::Unavailable(words),
+            error @ AppError::Internal { .. } => Self::internal(error),
         }
     }
 }

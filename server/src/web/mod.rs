@@ -6,13 +6,47 @@
 //!
 //! Knows HTTP and nothing of SQL or engines. Every change comes as a POST with a token bound to the visitor's cookie.
 
+pub mod api;
 pub mod assets;
 pub mod cluster_view;
+pub mod content;
 pub mod cookies;
 pub mod csrf;
 pub mod error;
+pub mod extract;
+pub mod live;
 pub mod markdown;
 pub mod middleware;
 pub mod page;
 pub mod pages;
+pub mod routes;
+pub mod terminal;
 pub mod update;
+
+pub use content::{Content, LabText, NoContent, Solution};
+pub use routes::router;
+
+use crate::app::App;
+use cookies::Cookies;
+use std::{net::SocketAddr, sync::Arc};
+
+/// What every handler holds. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Site {
+    pub app: Arc<App>,
+    pub content: Arc<dyn Content>,
+    /// Where the gateway listens: the one address that a learner's shell can reach.
+    pub gateway: SocketAddr,
+    pub cookies: Cookies,
+    /// Host and port of `public_url`.
+    pub authority: Arc<str>,
+}
+
+impl Site {
+    pub fn new(app: Arc<App>, content: Arc<dyn Content>, gateway: SocketAddr) -> Self {
+        let public_url = app.settings().public_url.clone();
+        let (scheme, rest) = public_url.split_once("://").unwrap_or(("http", public_url.as_str()));
+        let authority = rest.split('/').next().unwrap_or("").to_owned();
+        Self { cookies: Cookies { secure: scheme == "https" }, app, content, gateway, authority: authority.into() }
+    }
+}

@@ -1,3 +1,4 @@
-//! What stands around every page: headers, visitors, limits.
+//! What stands around every page: headers, visitors.
 
 pub mod security;
+pub mod visitor;

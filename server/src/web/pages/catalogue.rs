@@ -1,7 +1,15 @@
 //! GET / : all labs.
 
-use super::super::page::Frame;
+use crate::app::{Attempt, AttemptState};
+use crate::web::{
+    Site,
+    content::LabText,
+    error::WebError,
+    middleware::visitor::Visitor,
+    page::{Frame, page},
+};
 use askama::Template;
+use axum::{extract::State, response::Response};
 
 #[derive(Debug, Template)]
 #[template(path = "pages/catalogue.html")]
@@ -33,6 +41,54 @@ pub struct LabCard {
 pub struct CardState {
     pub tone: &'static str,
     pub text: String,
+}
+
+pub async fn catalogue(State(site): State<Site>, visitor: Visitor) -> Result<Response, WebError> {
+    let attempts = match &visitor.user {
+        Some(user) => site.app.attempts(user).await?,
+        None => Vec::new(),
+    };
+    let mut tracks: Vec<Track> = Vec::new();
+    for lab in site.content.labs() {
+        let card = card(&site, &lab, &attempts);
+        match tracks.last_mut().filter(|track| track.title == lab.track) {
+            Some(track) => track.labs.push(card),
+            None => tracks.push(Track { title: lab.track, labs: vec![card] }),
+        }
+    }
+    page(&CataloguePage { frame: visitor.frame("labs"), tracks })
+}
+
+/// A lab's card; `attempts` are the visitor's own, newest first.
+pub fn card(site: &Site, lab: &LabText, attempts: &[Attempt]) -> LabCard {
+    let mine: Vec<&Attempt> = attempts.iter().filter(|attempt| attempt.lab == lab.id).collect();
+    let best = mine.iter().filter_map(|attempt| attempt.score).max();
+    let state = if mine.iter().any(|attempt| attempt.state.is_open()) {
+        Some(CardState { tone: "warn", text: "under way".to_owned() })
+    } else {
+        best.map(|best| CardState { tone: "good", text: format!("best score {best}") })
+    };
+    LabCard {
+        href: format!("/labs/{}", lab.id),
+        title: lab.title.clone(),
+        summary: lab.summary.clone(),
+        level: lab.level.clone(),
+        minutes: lab.minutes,
+        points: site.app.course().lab(&lab.id).map_or(0, |plan| u64::try_from(plan.total()).unwrap_or(0)),
+        simulated: site.app.capabilities().simulated,
+        state,
+    }
+}
+
+/// In words.
+pub fn state_word(state: AttemptState) -> &'static str {
+    match state {
+        AttemptState::Preparing => "starting",
+        AttemptState::Running => "under way",
+        AttemptState::Sleeping => "asleep",
+        AttemptState::Failed => "did not start",
+        AttemptState::Finished => "finished",
+    }
 }
 
 #[cfg(test)]

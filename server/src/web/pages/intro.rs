@@ -1,8 +1,22 @@
 //! GET /labs/{lab} : what a lab is about, and the button that starts it.
 
-use super::super::page::Frame;
+use super::catalogue::{card, state_word};
+use crate::app::{Attempt, AttemptState};
+use crate::web::{
+    Site,
+    error::WebError,
+    extract::Fields,
+    markdown,
+    middleware::visitor::{Visitor, session_cookie},
+    page::{Frame, page},
+};
 use super::catalogue::LabCard;
 use askama::Template;
+use axum::{
+    extract::{Path, State},
+    http::header,
+    response::{AppendHeaders, IntoResponse, Redirect, Response},
+};
 
 #[derive(Debug, Template)]
 #[template(path = "pages/intro.html")]
@@ -25,6 +39,56 @@ pub struct AttemptLink {
     pub text: String,
     pub action: &'static str,
     pub finished: bool,
+}
+
+pub async fn intro(State(site): State<Site>, visitor: Visitor, Path(id): Path<String>) -> Result<Response, WebError> {
+    let lab = site.content.labs().into_iter().find(|lab| lab.id == id).ok_or(WebError::NotFound)?;
+    let plan = site.app.course().lab(&id).ok_or(WebError::NotFound)?;
+    let attempts = match &visitor.user {
+        Some(user) => site.app.attempts(user).await?.into_iter().filter(|attempt| attempt.lab == id).collect(),
+        None => Vec::new(),
+    };
+    let mut links = attempts.iter().map(|attempt| link(attempt, plan.total()));
+    let current = links.next();
+    page(&IntroPage {
+        lab: card(&site, &lab, &attempts),
+        intro: markdown::render(&site.content.intro(&id, None), 1),
+        steps: plan.steps.iter().map(|step| step.title.clone()).collect(),
+        current,
+        past: links.collect(),
+        unavailable: site.app.capabilities().unavailable,
+        sign_in: visitor.user.is_none() && !site.app.settings().guests,
+        frame: visitor.frame("labs"),
+    })
+}
+
+fn link(attempt: &Attempt, total: i64) -> AttemptLink {
+    let begun = attempt.created_at.strftime("%-d %B %Y, %H:%M UTC");
+    let (text, action, finished) = match (attempt.state, attempt.score) {
+        (AttemptState::Finished, Some(score)) => (format!("Attempt {}, begun {begun}: {score} of {total} points.", attempt.number), "See the result", true),
+        (AttemptState::Failed, _) => (format!("Attempt {}, begun {begun}, did not start.", attempt.number), "See why", true),
+        (state, _) => (format!("Attempt {}, begun {begun}, is {}.", attempt.number, state_word(state)), "Continue", false),
+    };
+    AttemptLink { href: format!("/attempts/{}", attempt.id), text, action, finished }
+}
+
+/// POST /labs/{lab}/start : the attempt under way, or a new one. A visitor without an account becomes a guest, where guests are on.
+pub async fn start(State(site): State<Site>, visitor: Visitor, Path(id): Path<String>, _fields: Fields) -> Result<Response, WebError> {
+    let (user, cookie) = match visitor.user {
+        Some(user) => (user, None),
+        None if site.app.settings().guests => {
+            let signed_in = site.app.guest().await?;
+            let cookie = session_cookie(site.cookies, &signed_in, site.app.now());
+            (signed_in.user, Some(cookie))
+        }
+        None => return Err(WebError::SignIn(format!("/labs/{id}"))),
+    };
+    let attempt = match site.app.latest_attempt(&user, &id).await? {
+        Some(latest) if matches!(latest.state, AttemptState::Finished | AttemptState::Failed) => site.app.start_again(&user, &id, latest.number).await?,
+        _ => site.app.start(&user, &id).await?,
+    };
+    let cookies = AppendHeaders(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
+    Ok((cookies, Redirect::to(&format!("/attempts/{}", attempt.id))).into_response())
 }
 
 #[cfg(test)]

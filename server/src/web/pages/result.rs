@@ -1,7 +1,22 @@
 //! GET /attempts/{id}/result : the score, what was open, the receipt, the reference solution and why.
 
-use super::super::page::Frame;
+use super::task::OpenFindings;
+use crate::app::{AttemptState, AttemptView, User};
+use crate::web::{
+    Site,
+    error::WebError,
+    extract::SignedInUser,
+    markdown,
+    middleware::visitor::Visitor,
+    page::{Frame, page},
+};
+use checkers::Outcome;
 use askama::Template;
+use axum::{
+    extract::{Path, State},
+    http::header,
+    response::{IntoResponse, Redirect, Response},
+};
 
 #[derive(Debug, Template)]
 #[template(path = "pages/result.html")]
@@ -37,6 +52,73 @@ pub struct TaskRow {
 pub struct SolutionFile {
     pub path: String,
     pub text: String,
+}
+
+/// The result of a finished attempt; GET /attempts/{id} shows it, too.
+pub async fn show(site: &Site, user: &User, visitor: &Visitor, view: AttemptView) -> Result<Response, WebError> {
+    let points = |value: i64| u64::try_from(value).unwrap_or(0);
+    let rows = view.tasks.iter().map(|task| {
+        let (tone, word) = match task.verdict.as_ref().map(|verdict| verdict.outcome) {
+            Some(Outcome::Passed) => ("good", "passed"),
+            Some(Outcome::Failed) => ("bad", "not passed"),
+            Some(Outcome::Inconclusive) => ("warn", "could not be judged"),
+            None => ("", "not done"),
+        };
+        let hints = task.hints.iter().filter(|hint| hint.text.is_some()).count();
+        let earned = task.verdict.as_ref().map_or(0, |verdict| verdict.points);
+        TaskRow { title: task.title.clone(), tone, word, earned: points(earned), points: points(task.points), hints }
+    });
+    let open = view.tasks.iter().filter_map(|task| {
+        let verdict = task.verdict.as_ref().filter(|verdict| verdict.outcome != Outcome::Passed && !verdict.findings.is_empty())?;
+        Some(OpenFindings { title: task.title.clone(), findings: verdict.findings.clone() }.render())
+    });
+    let solution = site.content.solution(&view.attempt.lab, &view.attempt.params).unwrap_or_default();
+    let minutes = match (view.attempt.started_at, view.attempt.finished_at) {
+        (Some(started), Some(finished)) => format!("Finished in {}", minutes(finished.as_second() - started.as_second())),
+        _ => "Finished".to_owned(),
+    };
+    page(&ResultPage {
+        tasks: rows.collect(),
+        findings: open.collect::<Result<_, _>>()?,
+        title: view.plan.title.clone(),
+        summary: minutes,
+        simulated: site.app.capabilities().simulated,
+        base: format!("/attempts/{}", view.attempt.id),
+        lab_href: format!("/labs/{}", view.attempt.lab),
+        score: points(view.score),
+        total: points(view.total),
+        has_receipt: site.app.receipt(user, &view.attempt.id).await?.is_some(),
+        solution: solution.files.into_iter().map(|(path, text)| SolutionFile { path, text }).collect(),
+        why: markdown::render(&solution.why, 2),
+        frame: visitor.frame("labs"),
+    })
+}
+
+fn minutes(seconds: i64) -> String {
+    match seconds {
+        ..=59 => "less than a minute".to_owned(),
+        60..=119 => "one minute".to_owned(),
+        seconds => format!("{} minutes", seconds / 60),
+    }
+}
+
+/// GET /attempts/{id}/result
+pub async fn result(State(site): State<Site>, SignedInUser { user, visitor }: SignedInUser, Path(id): Path<String>) -> Result<Response, WebError> {
+    let view = site.app.view(&user, &id).await?;
+    if view.attempt.state == AttemptState::Finished { show(&site, &user, &visitor, view).await } else { Ok(Redirect::to(&format!("/attempts/{id}")).into_response()) }
+}
+
+/// GET /attempts/{id}/receipt
+pub async fn receipt(State(site): State<Site>, SignedInUser { user, .. }: SignedInUser, Path(id): Path<String>) -> Result<Response, WebError> {
+    let receipt = site.app.receipt(&user, &id).await?.ok_or(WebError::NotFound)?;
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CONTENT_DISPOSITION, "attachment; filename=\"receipt.json\""), (header::CACHE_CONTROL, "no-store")];
+    Ok((headers, receipt).into_response())
+}
+
+/// GET /receipts/public-key : for everybody.
+pub async fn public_key(State(site): State<Site>) -> Response {
+    let headers = [(header::CONTENT_TYPE, "application/x-pem-file"), (header::CONTENT_DISPOSITION, "attachment; filename=\"public-key.pem\"")];
+    (headers, site.app.receipts_public_key()).into_response()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! While a cluster starts: its stages as they happen, and the reason where it fails.
 
-use super::super::page::Frame;
+use crate::app::{AttemptState, AttemptView, provisioning::STAGES};
+use crate::web::page::Frame;
 use askama::Template;
 
 #[derive(Debug, Template)]
@@ -46,6 +47,28 @@ impl Stage {
     pub fn failed(text: impl Into<String>) -> Self {
         Self { class: "failed", mark: "✗", word: "failed", text: text.into(), when: String::new() }
     }
+}
+
+/// The stages of an attempt's start as far as they are known.
+pub fn stages(view: &AttemptView) -> Stages {
+    let failed = view.attempt.state == AttemptState::Failed;
+    let mut list: Vec<Stage> = view
+        .stages
+        .iter()
+        .map(|stage| match stage.ended {
+            Some(ended) => {
+                let seconds = (ended.as_millisecond() - stage.began.as_millisecond()) as f64 / 1000.0;
+                Stage::done(&stage.name, format!("{seconds:.2} s"))
+            }
+            None if failed => Stage::failed(&stage.name),
+            None => Stage::doing(&stage.name),
+        })
+        .collect();
+    if !failed {
+        let begun: Vec<&str> = view.stages.iter().map(|stage| stage.name.as_str()).collect();
+        list.extend(STAGES.iter().filter(|name| !begun.contains(name)).map(|name| Stage { class: "", mark: "○", word: "not begun", text: (*name).to_owned(), when: String::new() }));
+    }
+    Stages { stages: list, failure: view.attempt.failure.clone().filter(|_| failed), back: format!("/labs/{}", view.attempt.lab) }
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! Parts of the lab page that change by themselves: a task's card, a step's mark, the score.
 
+use crate::app::{AttemptView, HintView, TaskView};
+use crate::web::{cluster_view::ago, markdown};
 use askama::Template;
-use checkers::Finding;
+use checkers::{Finding, Outcome};
+use jiff::Timestamp;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TaskState {
@@ -47,8 +50,6 @@ pub struct TaskCard {
     pub csrf: String,
     pub id: String,
     pub title: String,
-    /// Safe HTML.
-    pub html: String,
     pub state: TaskState,
     pub points: u64,
     pub earned: u64,
@@ -106,6 +107,49 @@ pub struct OpenFindings {
     pub findings: Vec<Finding>,
 }
 
+/// A task's card as the attempt stands.
+pub fn card(view: &AttemptView, task: &TaskView, csrf: &str, now: Timestamp) -> TaskCard {
+    let outcome = task.verdict.as_ref().map(|verdict| verdict.outcome);
+    let state = match (task.passed, task.broken, outcome) {
+        (true, ..) => TaskState::Passed,
+        (_, true, _) => TaskState::Broken,
+        (_, _, Some(Outcome::Inconclusive)) => TaskState::Inconclusive,
+        (_, _, Some(Outcome::Failed)) => TaskState::Failed,
+        _ => TaskState::Open,
+    };
+    let points = |value: i64| u64::try_from(value).unwrap_or(0);
+    let hint = |hint: &HintView| HintRow { html: hint.text.as_deref().map(|text| markdown::render(text, 3)), cost: points(hint.cost), next: hint.next };
+    TaskCard {
+        base: format!("/attempts/{}", view.attempt.id),
+        csrf: csrf.to_owned(),
+        id: task.id.clone(),
+        title: task.title.clone(),
+        state,
+        points: points(task.points),
+        earned: points(task.earned),
+        missing: task.missing.join(", "),
+        findings: task.verdict.as_ref().filter(|_| !task.passed).map(|verdict| verdict.findings.clone()).unwrap_or_default(),
+        hints: task.hints.iter().map(hint).collect(),
+        checked: task.verdict.as_ref().map(|verdict| format!("checked {}", ago(verdict.at, now))).unwrap_or_default(),
+    }
+}
+
+/// The mark of a step of the attempt; `index` counts from 0.
+pub fn mark(view: &AttemptView, index: usize) -> Option<Mark> {
+    let step = view.plan.steps.get(index)?;
+    let state = |task: &TaskView| match (task.passed, task.broken) {
+        (true, _) => TaskState::Passed,
+        (_, true) => TaskState::Broken,
+        _ => TaskState::Open,
+    };
+    let states: Vec<TaskState> = view.tasks.iter().filter(|task| step.tasks.contains(&task.id)).map(state).collect();
+    Some(Mark::of(&step.id, index + 1, &states))
+}
+
+pub fn score(view: &AttemptView) -> Score {
+    Score { score: u64::try_from(view.score).unwrap_or(0), total: u64::try_from(view.total).unwrap_or(0) }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::super::sample::{AWKWARD, judge};
@@ -129,7 +173,6 @@ pub(crate) mod tests {
             csrf: "token".to_owned(),
             id: "harden".to_owned(),
             title: AWKWARD.to_owned(),
-            html: "<p>do</p>".to_owned(),
             state,
             points: 20,
             earned: 17,

@@ -1,7 +1,19 @@
 //! GET /admin/users : people and their roles, for admins.
 
-use super::super::page::Frame;
+use crate::app::Role;
+use crate::web::{
+    Site,
+    error::WebError,
+    extract::{Fields, SignedInUser},
+    page::{Frame, page},
+    update::{Update, answer},
+};
 use askama::Template;
+use axum::{
+    extract::{Path, State},
+    http::HeaderMap,
+    response::Response,
+};
 
 #[derive(Debug, Template)]
 #[template(path = "pages/users.html")]
@@ -22,6 +34,47 @@ pub struct UserRow {
     pub disabled: bool,
     /// The admin who looks: nobody locks themselves out.
     pub me: bool,
+}
+
+const ROLES: [Role; 4] = [Role::Learner, Role::Instructor, Role::Interviewer, Role::Admin];
+
+pub async fn users(State(site): State<Site>, admin: SignedInUser) -> Result<Response, WebError> {
+    only_admins(&admin)?;
+    let mut rows = Vec::new();
+    for user in site.app.users().await? {
+        rows.push(UserRow {
+            name: user.display_name.clone(),
+            role: user.role.as_str().to_owned(),
+            since: user.created_at.strftime("%-d %b %Y").to_string(),
+            attempts: site.app.attempts(&user).await?.len(),
+            guest: user.is_guest(),
+            disabled: user.disabled,
+            me: user.id == admin.user.id,
+            id: user.id,
+        });
+    }
+    page(&UsersPage { frame: admin.visitor.frame("users"), users: rows, roles: ROLES.iter().map(|role| role.as_str()).collect() })
+}
+
+/// POST /admin/users/{id}
+pub async fn change(State(site): State<Site>, admin: SignedInUser, Path(id): Path<String>, headers: HeaderMap, fields: Fields) -> Result<Response, WebError> {
+    only_admins(&admin)?;
+    if id == admin.user.id {
+        return Err(WebError::Conflict("nobody changes their own role".to_owned()));
+    }
+    let (role, disabled) = match fields.get("do") {
+        "lock" => (None, Some(true)),
+        "unlock" => (None, Some(false)),
+        "role" => (Some(Role::parse(fields.get("role")).ok_or_else(|| WebError::BadRequest("there is no such role".to_owned()))?), None),
+        _ => return Err(WebError::BadRequest("nothing to do".to_owned())),
+    };
+    let user = site.app.change_user(&id, role, disabled).await?;
+    Ok(answer(&headers, Update::default().say("good", format!("{} was changed.", user.display_name)), "/admin/users"))
+}
+
+/// Whether the page exists is nobody else's business.
+fn only_admins(visitor: &SignedInUser) -> Result<(), WebError> {
+    if visitor.user.role == Role::Admin { Ok(()) } else { Err(WebError::NotFound) }
 }
 
 #[cfg(test)]
