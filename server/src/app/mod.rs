@@ -31,6 +31,7 @@ pub mod reaper;
 pub mod receipts;
 pub mod reset;
 pub mod scan;
+pub mod shell;
 pub mod throttle;
 pub mod tokens;
 pub mod view;

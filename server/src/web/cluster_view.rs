@@ -155,7 +155,8 @@ mod tests {
             message: "m".to_owned(),
             count: 3,
         };
-        let cell = |open: &[u16], closed: &[u16]| Some(MatrixCell { open: open.to_vec(), closed: closed.to_vec(), why: AWKWARD.to_owned() });
+        let cell =
+            |open: &[u16], closed: &[u16]| Some(MatrixCell { open: open.to_vec(), closed: closed.to_vec(), why: AWKWARD.to_owned() });
         let matrix = Matrix {
             pods: vec!["ml/a".to_owned(), "ml/b".to_owned()],
             cells: vec![vec![None, cell(&[80], &[])], vec![cell(&[1], &[2]), cell(&[], &[9])]],
@@ -177,7 +178,9 @@ mod tests {
     #[test]
     fn words_for_times() {
         let now = Timestamp::from_second(1_000_000).unwrap();
-        for (seconds, expected) in [(0, "just now"), (-5, "just now"), (45, "40 s ago"), (61, "1 min ago"), (7300, "2 h ago"), (400_000, "4 d ago")] {
+        for (seconds, expected) in
+            [(0, "just now"), (-5, "just now"), (45, "40 s ago"), (61, "1 min ago"), (7300, "2 h ago"), (400_000, "4 d ago")]
+        {
             assert_eq!(ago(Timestamp::from_second(1_000_000 - seconds).unwrap(), now), expected);
         }
     }

@@ -54,7 +54,8 @@ mod tests {
             (vec![("sec-fetch-site", "cross-site")], false),
             (vec![("sec-fetch-site", "same-site"), ("origin", "http://x"), ("host", "x")], false),
         ] {
-            let headers: HeaderMap = list.iter().map(|(name, value)| (name.parse::<http::HeaderName>().unwrap(), value.parse().unwrap())).collect();
+            let headers: HeaderMap =
+                list.iter().map(|(name, value)| (name.parse::<http::HeaderName>().unwrap(), value.parse().unwrap())).collect();
             assert_eq!(same_site(&headers, "lab.example"), expected, "{list:?}");
             assert_eq!(same_origin(&headers, "lab.example"), expected && list.iter().any(|(name, _)| *name == "origin"), "{list:?}");
         }

@@ -54,7 +54,18 @@ pub async fn events(
     let receiver = site.app.subscribe(&user, &id).await?;
     let mut looked = tokio::time::interval(LOOK);
     looked.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let watcher = Watcher { site, user, id, csrf: visitor.csrf, startup: page == "startup", receiver, looked, cluster: String::new(), first: true, over: false };
+    let watcher = Watcher {
+        site,
+        user,
+        id,
+        csrf: visitor.csrf,
+        startup: page == "startup",
+        receiver,
+        looked,
+        cluster: String::new(),
+        first: true,
+        over: false,
+    };
     let updates = stream::unfold(watcher, async |mut watcher| {
         let update = watcher.next().await?;
         let event = Event::default().json_data(&update).unwrap_or_default();
@@ -118,7 +129,11 @@ impl Watcher {
             }
             LiveEvent::Reset { .. } => Some(self.everything().await?.say("info", "The attempt was reset.")),
             LiveEvent::Scanned { image, critical, .. } => {
-                let words = if critical == 0 { format!("Scanned {image}: nothing critical.") } else { format!("Scanned {image}: {critical} critical.") };
+                let words = if critical == 0 {
+                    format!("Scanned {image}: nothing critical.")
+                } else {
+                    format!("Scanned {image}: {critical} critical.")
+                };
                 Some(Update::default().say("info", words))
             }
             LiveEvent::Stage { .. } | LiveEvent::State { .. } => self.cluster().await,

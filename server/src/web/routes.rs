@@ -1,7 +1,9 @@
 //! Every address of the pages.
 
 use super::{
-    Site, api, assets, error::WebError, live,
+    Site, api, assets,
+    error::WebError,
+    live,
     middleware::{
         security::{self, Security},
         visitor,
@@ -15,7 +17,13 @@ use axum::{
     middleware::from_fn_with_state,
     routing::{get, post},
 };
-use tower_http::{catch_panic::CatchPanicLayer, compression::{CompressionLayer, predicate::{NotForContentType, Predicate, SizeAbove}}};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    compression::{
+        CompressionLayer,
+        predicate::{NotForContentType, Predicate, SizeAbove},
+    },
+};
 
 pub fn router(site: Site) -> Router {
     let attempt = Router::new()

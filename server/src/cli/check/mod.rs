@@ -72,7 +72,9 @@ fn read(files: &[PathBuf]) -> Option<Vec<Object>> {
     for path in files {
         let file = path.display().to_string();
         match read_bytes(path).map_err(|error| error.to_string()).and_then(|bytes| manifest::read(&bytes).map_err(|e| e.to_string())) {
-            Ok(manifests) => objects.extend(manifests.into_iter().map(|manifest| Object { file: file.clone(), only_file: files.len() == 1, manifest })),
+            Ok(manifests) => {
+                objects.extend(manifests.into_iter().map(|manifest| Object { file: file.clone(), only_file: files.len() == 1, manifest }))
+            }
             Err(error) => {
                 eprintln!("{file}: {error}");
                 whole = false;

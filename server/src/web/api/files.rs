@@ -25,7 +25,11 @@ pub async fn list(State(site): State<Site>, SignedInUser { user, .. }: SignedInU
 }
 
 /// GET /attempts/{id}/files/{path}
-pub async fn read(State(site): State<Site>, SignedInUser { user, .. }: SignedInUser, Path((id, path)): Path<(String, String)>) -> Result<Response, WebError> {
+pub async fn read(
+    State(site): State<Site>,
+    SignedInUser { user, .. }: SignedInUser,
+    Path((id, path)): Path<(String, String)>,
+) -> Result<Response, WebError> {
     let bytes = site.app.read_file(&user, &id, &path).await?;
     if std::str::from_utf8(&bytes).is_err() {
         return Err(WebError::BadRequest("it is no UTF-8 text".to_owned()));
@@ -69,7 +73,12 @@ pub async fn write(
 }
 
 /// DELETE /attempts/{id}/files/{path}
-pub async fn remove(State(site): State<Site>, SignedInUser { user, .. }: SignedInUser, Path((id, path)): Path<(String, String)>, _token: Upload) -> Result<Response, WebError> {
+pub async fn remove(
+    State(site): State<Site>,
+    SignedInUser { user, .. }: SignedInUser,
+    Path((id, path)): Path<(String, String)>,
+    _token: Upload,
+) -> Result<Response, WebError> {
     site.app.remove_file(&user, &id, &path).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

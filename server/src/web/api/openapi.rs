@@ -7,9 +7,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-pub async fn openapi(State(site): State<Site>, SignedInUser { user, .. }: SignedInUser, Path((id, path)): Path<(String, String)>) -> Result<Response, WebError> {
+pub async fn openapi(
+    State(site): State<Site>,
+    SignedInUser { user, .. }: SignedInUser,
+    Path((id, path)): Path<(String, String)>,
+) -> Result<Response, WebError> {
     // `api/v1` or `apis/<group>/<version>`, nothing else of the cluster's API.
-    let plain = |part: &str| !part.is_empty() && part != ".." && part.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-'));
+    let plain = |part: &str| {
+        !part.is_empty() && part != ".." && part.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-'))
+    };
     let parts: Vec<&str> = path.split('/').collect();
     match parts.as_slice() {
         ["api", version] if plain(version) => {}

@@ -41,7 +41,11 @@ impl Visitor {
         Frame {
             nonce: self.nonce.clone(),
             csrf: self.csrf.clone(),
-            user: self.user.as_ref().map(|user| FrameUser { name: user.display_name.clone(), guest: user.is_guest(), admin: user.role == Role::Admin }),
+            user: self.user.as_ref().map(|user| FrameUser {
+                name: user.display_name.clone(),
+                guest: user.is_guest(),
+                admin: user.role == Role::Admin,
+            }),
             here,
             notice: self.notice.clone(),
             may_register: self.may_register,
@@ -112,7 +116,8 @@ pub async fn visitor(State(site): State<Site>, mut request: Request, next: Next)
     if let Some(fresh) = fresh {
         add(site.cookies.set(site.cookies.visit_name(), &fresh, 86_400));
     }
-    let is_page = |answer: &Response| answer.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    let is_page =
+        |answer: &Response| answer.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
     if had_notice && is_page(&answer) {
         answer.headers_mut().append(header::SET_COOKIE, HeaderValue::from_static(update::FORGET_NOTICE));
     }

@@ -40,7 +40,13 @@ pub async fn account(State(site): State<Site>, SignedInUser { user, visitor }: S
     show(&site, &user, &visitor, StatusCode::OK, None).await
 }
 
-async fn show(site: &Site, user: &crate::app::User, visitor: &Visitor, status: StatusCode, problem: Option<String>) -> Result<Response, WebError> {
+async fn show(
+    site: &Site,
+    user: &crate::app::User,
+    visitor: &Visitor,
+    status: StatusCode,
+    problem: Option<String>,
+) -> Result<Response, WebError> {
     let attempts = site.app.attempts(user).await?;
     let rows = attempts.iter().map(|attempt| AttemptRow {
         href: format!("/attempts/{}", attempt.id),
@@ -52,7 +58,11 @@ async fn show(site: &Site, user: &crate::app::User, visitor: &Visitor, status: S
     let page = AccountPage {
         attempts: rows.collect(),
         name: user.display_name.clone(),
-        role: if user.is_guest() { "Guest: your work is kept in this browser only".to_owned() } else { sentence(user.role.as_str()).trim_end_matches('.').to_owned() },
+        role: if user.is_guest() {
+            "Guest: your work is kept in this browser only".to_owned()
+        } else {
+            sentence(user.role.as_str()).trim_end_matches('.').to_owned()
+        },
         has_password: user.password_hash.is_some(),
         problem,
         frame: visitor.frame("account"),
@@ -61,13 +71,19 @@ async fn show(site: &Site, user: &crate::app::User, visitor: &Visitor, status: S
 }
 
 /// POST /account/password : ends all sessions, this one too.
-pub async fn password(State(site): State<Site>, SignedInUser { user, visitor }: SignedInUser, fields: Fields) -> Result<Response, WebError> {
+pub async fn password(
+    State(site): State<Site>,
+    SignedInUser { user, visitor }: SignedInUser,
+    fields: Fields,
+) -> Result<Response, WebError> {
     match site.app.change_password(&user, fields.get("old"), fields.get("new")).await {
         Ok(()) => {
             let cookies = AppendHeaders([(header::SET_COOKIE, site.cookies.forget(site.cookies.session_name()))]);
             Ok((cookies, Redirect::to("/sign-in?next=/account")).into_response())
         }
-        Err(AppError::Invalid { message, .. }) => show(&site, &user, &visitor, StatusCode::UNPROCESSABLE_ENTITY, Some(sentence(&message))).await,
+        Err(AppError::Invalid { message, .. }) => {
+            show(&site, &user, &visitor, StatusCode::UNPROCESSABLE_ENTITY, Some(sentence(&message))).await
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -1,5 +1,6 @@
 //! GET /labs/{lab} : what a lab is about, and the button that starts it.
 
+use super::catalogue::LabCard;
 use super::catalogue::{card, state_word};
 use crate::app::{Attempt, AttemptState};
 use crate::web::{
@@ -10,7 +11,6 @@ use crate::web::{
     middleware::visitor::{Visitor, session_cookie},
     page::{Frame, page},
 };
-use super::catalogue::LabCard;
 use askama::Template;
 use axum::{
     extract::{Path, State},
@@ -65,7 +65,9 @@ pub async fn intro(State(site): State<Site>, visitor: Visitor, Path(id): Path<St
 fn link(attempt: &Attempt, total: i64) -> AttemptLink {
     let begun = attempt.created_at.strftime("%-d %B %Y, %H:%M UTC");
     let (text, action, finished) = match (attempt.state, attempt.score) {
-        (AttemptState::Finished, Some(score)) => (format!("Attempt {}, begun {begun}: {score} of {total} points.", attempt.number), "See the result", true),
+        (AttemptState::Finished, Some(score)) => {
+            (format!("Attempt {}, begun {begun}: {score} of {total} points.", attempt.number), "See the result", true)
+        }
         (AttemptState::Failed, _) => (format!("Attempt {}, begun {begun}, did not start.", attempt.number), "See why", true),
         (state, _) => (format!("Attempt {}, begun {begun}, is {}.", attempt.number, state_word(state)), "Continue", false),
     };
@@ -84,7 +86,9 @@ pub async fn start(State(site): State<Site>, visitor: Visitor, Path(id): Path<St
         None => return Err(WebError::SignIn(format!("/labs/{id}"))),
     };
     let attempt = match site.app.latest_attempt(&user, &id).await? {
-        Some(latest) if matches!(latest.state, AttemptState::Finished | AttemptState::Failed) => site.app.start_again(&user, &id, latest.number).await?,
+        Some(latest) if matches!(latest.state, AttemptState::Finished | AttemptState::Failed) => {
+            site.app.start_again(&user, &id, latest.number).await?
+        }
         _ => site.app.start(&user, &id).await?,
     };
     let cookies = AppendHeaders(cookie.map(|cookie| (header::SET_COOKIE, cookie)));

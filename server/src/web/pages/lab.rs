@@ -69,7 +69,11 @@ pub struct ApplyResult {
 }
 
 /// An attempt, whatever its state: starting, under way, finished.
-pub async fn lab(State(site): State<Site>, SignedInUser { user, visitor }: SignedInUser, Path(id): Path<String>) -> Result<Response, WebError> {
+pub async fn lab(
+    State(site): State<Site>,
+    SignedInUser { user, visitor }: SignedInUser,
+    Path(id): Path<String>,
+) -> Result<Response, WebError> {
     let view = site.app.view(&user, &id).await?;
     match view.attempt.state {
         AttemptState::Preparing | AttemptState::Failed => startup_page(&site, &visitor, &view),
@@ -111,7 +115,9 @@ async fn lab_page(site: &Site, user: &User, visitor: &Visitor, view: &AttemptVie
     }
     let title = |point: &Point| match point {
         Point::Start => "the start".to_owned(),
-        Point::Step(id) => view.plan.steps.iter().find(|step| step.id == *id).map_or_else(|| id.clone(), |step| format!("the end of “{}”", step.title)),
+        Point::Step(id) => {
+            view.plan.steps.iter().find(|step| step.id == *id).map_or_else(|| id.clone(), |step| format!("the end of “{}”", step.title))
+        }
     };
     let report = site.app.jails().report();
     page(&LabPage {
@@ -162,10 +168,13 @@ pub async fn check(
     let blind = verdicts.iter().any(|verdict| verdict.outcome == Outcome::Inconclusive);
     let (tone, words) = match verdicts.as_slice() {
         [verdict] if verdict.outcome == Outcome::Passed => ("good", format!("Passed: {} points.", verdict.points)),
-        [verdict] if verdict.outcome == Outcome::Failed => ("info", match verdict.findings.len() {
-            1 => "Not yet: one finding.".to_owned(),
-            count => format!("Not yet: {count} findings."),
-        }),
+        [verdict] if verdict.outcome == Outcome::Failed => (
+            "info",
+            match verdict.findings.len() {
+                1 => "Not yet: one finding.".to_owned(),
+                count => format!("Not yet: {count} findings."),
+            },
+        ),
         all if passed == all.len() => ("good", "Every task passes. Finish when you are ready.".to_owned()),
         all => ("info", format!("{passed} of {} tasks pass.{}", all.len(), if blind { " Some could not be judged now." } else { "" })),
     };
@@ -183,7 +192,12 @@ pub async fn hint(
     headers: HeaderMap,
     fields: Fields,
 ) -> Result<Response, WebError> {
-    let number: usize = fields.get("number").parse().ok().and_then(|number: usize| number.checked_sub(1)).ok_or_else(|| WebError::BadRequest("which hint?".to_owned()))?;
+    let number: usize = fields
+        .get("number")
+        .parse()
+        .ok()
+        .and_then(|number: usize| number.checked_sub(1))
+        .ok_or_else(|| WebError::BadRequest("which hint?".to_owned()))?;
     site.app.take_hint(&user, &id, &task, number).await?;
     let view = site.app.view(&user, &id).await?;
     let update = parts(&view, &visitor.csrf, site.app.now(), Some(&task))?.say("info", "The hint is below the task.");
@@ -191,22 +205,42 @@ pub async fn hint(
 }
 
 /// POST /attempts/{id}/reset
-pub async fn reset(State(site): State<Site>, SignedInUser { user, .. }: SignedInUser, Path(id): Path<String>, headers: HeaderMap, fields: Fields) -> Result<Response, WebError> {
+pub async fn reset(
+    State(site): State<Site>,
+    SignedInUser { user, .. }: SignedInUser,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    fields: Fields,
+) -> Result<Response, WebError> {
     let to = Point::parse(fields.get("to")).ok_or_else(|| WebError::BadRequest("there is no such point to go back to".to_owned()))?;
     site.app.reset(&user, &id, &to).await?;
     Ok(answer(&headers, Update::default().say("good", "Cluster and files are as they were."), &format!("/attempts/{id}")))
 }
 
 /// POST /attempts/{id}/finish
-pub async fn finish(State(site): State<Site>, SignedInUser { user, .. }: SignedInUser, Path(id): Path<String>, headers: HeaderMap, _fields: Fields) -> Result<Response, WebError> {
+pub async fn finish(
+    State(site): State<Site>,
+    SignedInUser { user, .. }: SignedInUser,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    _fields: Fields,
+) -> Result<Response, WebError> {
     site.app.finish(&user, &id).await?;
     Ok(answer(&headers, Update::go(format!("/attempts/{id}/result")), &format!("/attempts/{id}/result")))
 }
 
 /// GET /attempts/{id}/kubeconfig
-pub async fn kubeconfig(State(site): State<Site>, SignedInUser { user, .. }: SignedInUser, Path(id): Path<String>) -> Result<Response, WebError> {
+pub async fn kubeconfig(
+    State(site): State<Site>,
+    SignedInUser { user, .. }: SignedInUser,
+    Path(id): Path<String>,
+) -> Result<Response, WebError> {
     let text = site.app.kubeconfig(&user, &id, Purpose::Download, None).await?;
-    let headers = [(header::CONTENT_TYPE, "application/yaml"), (header::CONTENT_DISPOSITION, "attachment; filename=\"cordon.kubeconfig\""), (header::CACHE_CONTROL, "no-store")];
+    let headers = [
+        (header::CONTENT_TYPE, "application/yaml"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"cordon.kubeconfig\""),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
     Ok((headers, text).into_response())
 }
 
@@ -234,7 +268,11 @@ pub async fn apply(
         Err(AppError::Invalid { message, .. }) => ApplyResult { tone: "bad", lines: vec![message] },
         Err(error) => return Err(error.into()),
     };
-    let (tone, words) = if result.tone == "good" { ("good", if dry_run { "The cluster would take it." } else { "Applied." }) } else { ("bad", "Not everything was applied; see below the editor.") };
+    let (tone, words) = if result.tone == "good" {
+        ("good", if dry_run { "The cluster would take it." } else { "Applied." })
+    } else {
+        ("bad", "Not everything was applied; see below the editor.")
+    };
     let update = if wants_update(&headers) {
         Update::default().part("apply-result", &result)?.say(tone, words)
     } else {

@@ -37,7 +37,11 @@ pub async fn form(State(site): State<Site>, visitor: Visitor) -> Result<Response
 
 /// The one-time link that makes the first admin.
 pub async fn link_form(State(site): State<Site>, visitor: Visitor, Path(link): Path<String>) -> Result<Response, WebError> {
-    let role = site.app.link_role(&link).await?.ok_or_else(|| WebError::Forbidden("this link was used already, has expired, or a newer one was made".into()))?;
+    let role = site
+        .app
+        .link_role(&link)
+        .await?
+        .ok_or_else(|| WebError::Forbidden("this link was used already, has expired, or a newer one was made".into()))?;
     page(&register_page(&visitor, format!("/join/{link}"), Some(role.as_str().to_owned()), None, ""))
 }
 
@@ -46,7 +50,12 @@ pub async fn register(State(site): State<Site>, visitor: Visitor, fields: Fields
     finish(&site, &visitor, &fields, "/register".to_owned(), None, result)
 }
 
-pub async fn register_by_link(State(site): State<Site>, visitor: Visitor, Path(link): Path<String>, fields: Fields) -> Result<Response, WebError> {
+pub async fn register_by_link(
+    State(site): State<Site>,
+    visitor: Visitor,
+    Path(link): Path<String>,
+    fields: Fields,
+) -> Result<Response, WebError> {
     let role = site.app.link_role(&link).await?.map(|role| role.as_str().to_owned());
     let result = site.app.register_by_link(&link, visitor.user.as_ref(), &registration(&fields)).await;
     finish(&site, &visitor, &fields, format!("/join/{link}"), role, result)

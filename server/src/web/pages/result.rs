@@ -10,13 +10,13 @@ use crate::web::{
     middleware::visitor::Visitor,
     page::{Frame, page},
 };
-use checkers::Outcome;
 use askama::Template;
 use axum::{
     extract::{Path, State},
     http::header,
     response::{IntoResponse, Redirect, Response},
 };
+use checkers::Outcome;
 
 #[derive(Debug, Template)]
 #[template(path = "pages/result.html")]
@@ -103,21 +103,38 @@ fn minutes(seconds: i64) -> String {
 }
 
 /// GET /attempts/{id}/result
-pub async fn result(State(site): State<Site>, SignedInUser { user, visitor }: SignedInUser, Path(id): Path<String>) -> Result<Response, WebError> {
+pub async fn result(
+    State(site): State<Site>,
+    SignedInUser { user, visitor }: SignedInUser,
+    Path(id): Path<String>,
+) -> Result<Response, WebError> {
     let view = site.app.view(&user, &id).await?;
-    if view.attempt.state == AttemptState::Finished { show(&site, &user, &visitor, view).await } else { Ok(Redirect::to(&format!("/attempts/{id}")).into_response()) }
+    if view.attempt.state == AttemptState::Finished {
+        show(&site, &user, &visitor, view).await
+    } else {
+        Ok(Redirect::to(&format!("/attempts/{id}")).into_response())
+    }
 }
 
 /// GET /attempts/{id}/receipt
-pub async fn receipt(State(site): State<Site>, SignedInUser { user, .. }: SignedInUser, Path(id): Path<String>) -> Result<Response, WebError> {
+pub async fn receipt(
+    State(site): State<Site>,
+    SignedInUser { user, .. }: SignedInUser,
+    Path(id): Path<String>,
+) -> Result<Response, WebError> {
     let receipt = site.app.receipt(&user, &id).await?.ok_or(WebError::NotFound)?;
-    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CONTENT_DISPOSITION, "attachment; filename=\"receipt.json\""), (header::CACHE_CONTROL, "no-store")];
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"receipt.json\""),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
     Ok((headers, receipt).into_response())
 }
 
 /// GET /receipts/public-key : for everybody.
 pub async fn public_key(State(site): State<Site>) -> Response {
-    let headers = [(header::CONTENT_TYPE, "application/x-pem-file"), (header::CONTENT_DISPOSITION, "attachment; filename=\"public-key.pem\"")];
+    let headers =
+        [(header::CONTENT_TYPE, "application/x-pem-file"), (header::CONTENT_DISPOSITION, "attachment; filename=\"public-key.pem\"")];
     (headers, site.app.receipts_public_key()).into_response()
 }
 

@@ -54,9 +54,13 @@ pub async fn sign_in(State(site): State<Site>, visitor: Visitor, Peer(peer): Pee
             Ok((cookies, Redirect::to(&next)).into_response())
         }
         Err(error @ (AppError::Invalid { .. } | AppError::TooMany { .. })) => {
-            let status = if matches!(error, AppError::TooMany { .. }) { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::UNPROCESSABLE_ENTITY };
+            let status =
+                if matches!(error, AppError::TooMany { .. }) { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::UNPROCESSABLE_ENTITY };
             let problem = Some(sentence(&error.to_string()));
-            page_with(status, &SignInPage { frame: visitor.frame("sign-in"), problem, login: fields.get("login").chars().take(64).collect(), next })
+            page_with(
+                status,
+                &SignInPage { frame: visitor.frame("sign-in"), problem, login: fields.get("login").chars().take(64).collect(), next },
+            )
         }
         Err(error) => Err(error.into()),
     }

@@ -66,7 +66,13 @@ pub fn stages(view: &AttemptView) -> Stages {
         .collect();
     if !failed {
         let begun: Vec<&str> = view.stages.iter().map(|stage| stage.name.as_str()).collect();
-        list.extend(STAGES.iter().filter(|name| !begun.contains(name)).map(|name| Stage { class: "", mark: "○", word: "not begun", text: (*name).to_owned(), when: String::new() }));
+        list.extend(STAGES.iter().filter(|name| !begun.contains(name)).map(|name| Stage {
+            class: "",
+            mark: "○",
+            word: "not begun",
+            text: (*name).to_owned(),
+            when: String::new(),
+        }));
     }
     Stages { stages: list, failure: view.attempt.failure.clone().filter(|_| failed), back: format!("/labs/{}", view.attempt.lab) }
 }

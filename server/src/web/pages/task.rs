@@ -118,7 +118,11 @@ pub fn card(view: &AttemptView, task: &TaskView, csrf: &str, now: Timestamp) -> 
         _ => TaskState::Open,
     };
     let points = |value: i64| u64::try_from(value).unwrap_or(0);
-    let hint = |hint: &HintView| HintRow { html: hint.text.as_deref().map(|text| markdown::render(text, 3)), cost: points(hint.cost), next: hint.next };
+    let hint = |hint: &HintView| HintRow {
+        html: hint.text.as_deref().map(|text| markdown::render(text, 3)),
+        cost: points(hint.cost),
+        next: hint.next,
+    };
     TaskCard {
         base: format!("/attempts/{}", view.attempt.id),
         csrf: csrf.to_owned(),

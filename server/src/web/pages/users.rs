@@ -57,7 +57,13 @@ pub async fn users(State(site): State<Site>, admin: SignedInUser) -> Result<Resp
 }
 
 /// POST /admin/users/{id}
-pub async fn change(State(site): State<Site>, admin: SignedInUser, Path(id): Path<String>, headers: HeaderMap, fields: Fields) -> Result<Response, WebError> {
+pub async fn change(
+    State(site): State<Site>,
+    admin: SignedInUser,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    fields: Fields,
+) -> Result<Response, WebError> {
     only_admins(&admin)?;
     if id == admin.user.id {
         return Err(WebError::Conflict("nobody changes their own role".to_owned()));
