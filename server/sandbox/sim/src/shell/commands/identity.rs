@@ -1,0 +1,62 @@
+//! id, whoami, groups, su.
+
+use super::Options;
+use crate::shell::process::Process;
+
+pub async fn run(process: &Process, name: &str, arguments: &[String]) -> i32 {
+    let who = &process.who;
+    match name {
+        "whoami" => match process.user_name(who.uid) {
+            Some(user) => {
+                process.out(format!("{user}\n")).await;
+                0
+            }
+            None => {
+                process.complain(format!("unknown uid {}", who.uid)).await;
+                1
+            }
+        },
+        "su" => {
+            process.complain("must be suid to work properly").await;
+            1
+        }
+        _ => id(process, name == "groups", arguments).await,
+    }
+}
+
+async fn id(process: &Process, groups_only: bool, arguments: &[String]) -> i32 {
+    let options = match Options::parse(process, arguments, "ugGnr", &[]).await {
+        Ok(options) => options,
+        Err(code) => return code,
+    };
+    let who = &process.who;
+    let (uid, gid, supplementary) = match options.operands.first() {
+        None => (who.uid, who.gid, who.groups.clone()),
+        Some(user) if user == "root" => (0, 0, Vec::new()),
+        Some(user) => match process.machine.accounts.iter().find(|(n, ..)| n == user) {
+            Some((_, uid, gid)) => (*uid, *gid, Vec::new()),
+            None => {
+                process.complain(format!("unknown user {user}")).await;
+                return 1;
+            }
+        },
+    };
+    let mut all = vec![gid];
+    all.extend(supplementary.into_iter().filter(|g| *g != gid));
+    let named = options.has('n') || groups_only;
+    let user = |id: i64| process.user_name(id).filter(|_| named).unwrap_or_else(|| id.to_string());
+    let group = |id: i64| process.group_name(id).filter(|_| named).unwrap_or_else(|| id.to_string());
+    let text = if options.has('u') {
+        user(uid)
+    } else if options.has('g') {
+        group(gid)
+    } else if options.has('G') || groups_only {
+        all.iter().map(|g| group(*g)).collect::<Vec<_>>().join(" ")
+    } else {
+        let both = |id: i64, name: Option<String>| name.map_or_else(|| id.to_string(), |name| format!("{id}({name})"));
+        let groups: Vec<_> = all.iter().map(|g| both(*g, process.group_name(*g))).collect();
+        format!("uid={} gid={} groups={}", both(uid, process.user_name(uid)), both(gid, process.group_name(gid)), groups.join(","))
+    };
+    process.out(format!("{text}\n")).await;
+    0
+}

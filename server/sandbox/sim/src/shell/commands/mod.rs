@@ -1,0 +1,219 @@
+//! The programs of a container: which exist, and running one.
+
+mod awk;
+mod content;
+mod copy;
+mod disk;
+mod echo;
+mod entries;
+mod find;
+mod grep;
+mod identity;
+pub mod kill;
+mod links;
+mod ls;
+mod net;
+mod nvidia_smi;
+mod options;
+mod ownership;
+mod printf;
+mod ps;
+mod python;
+mod sed;
+mod sh;
+mod sleep;
+mod sort;
+mod system;
+mod test;
+mod text;
+mod transfer;
+
+use super::{
+    filesystem::{Kind, MountKind},
+    process::Process,
+};
+use options::Options;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Located {
+    Program,
+    /// There, but not to be executed.
+    Denied,
+    Missing,
+}
+
+/// Every program that the shell can run, image permitting.
+pub const NAMES: &[&str] = &[
+    "[", "arch", "ash", "awk", "base64", "basename", "bash", "busybox", "cat", "chgrp", "chmod", "chown", "clear", "cmp", "cp", "curl", "cut", "date",
+    "dd", "df", "diff", "dig", "dirname", "du", "echo", "egrep", "env", "expr", "false", "fgrep", "find", "free", "grep", "groups", "head", "hexdump",
+    "host", "hostname", "httpd", "id", "ifconfig", "install", "ip", "kill", "killall", "link", "ln", "ls", "md5sum", "mkdir", "mkfifo", "mknod",
+    "mktemp", "mount", "mv", "nc", "netstat", "nohup", "nproc", "nslookup", "nvidia-smi", "od", "pidof", "ping", "printenv", "printf", "ps", "pwd",
+    "python", "python3", "readlink", "realpath", "rev", "rm", "rmdir", "sed", "seq", "sh", "sha256sum", "sleep", "sort", "ss", "stat", "su", "sync",
+    "tac", "tail", "tee", "telnet", "test", "time", "timeout", "top", "touch", "tr", "traceroute", "true", "truncate", "tty", "umount", "uname",
+    "uniq", "unlink", "uptime", "vi", "watch", "wc", "wget", "which", "whoami", "xargs", "xxd", "yes", "zsh",
+];
+
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+fn base(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// Whether `name` is a program here, as `execvp` would find it.
+pub fn locate(process: &Process, name: &str, path: Option<&str>) -> Located {
+    let machine = &process.machine;
+    if machine.image.is_own_program(name) || machine.tools.extra.iter().any(|extra| extra == name) {
+        return Located::Program;
+    }
+    if name.contains('/') {
+        return match process.find(name, true) {
+            Ok(found) if found.inode.is_directory() || found.mount.kind != MountKind::Tree => Located::Denied,
+            Ok(found) if process.who.allows(&found.inode, 1) && found.inode.mode & 0o111 != 0 => Located::Program,
+            Ok(_) => Located::Denied,
+            Err(super::filesystem::Errno::PermissionDenied) => Located::Denied,
+            Err(_) => Located::Missing,
+        };
+    }
+    if name == "nvidia-smi" && !machine.facts.gpus.is_empty() {
+        return Located::Program;
+    }
+    if NAMES.contains(&name) && machine.tools.has(name) {
+        return Located::Program;
+    }
+    let mut outcome = Located::Missing;
+    for folder in path.unwrap_or(DEFAULT_PATH).split(':').filter(|f| f.starts_with('/')) {
+        match locate(process, &format!("{folder}/{name}"), None) {
+            Located::Program => return Located::Program,
+            Located::Denied => outcome = Located::Denied,
+            Located::Missing => {}
+        }
+    }
+    outcome
+}
+
+pub fn which(process: &Process, name: &str) -> String {
+    if name.contains('/') {
+        return name.to_owned();
+    }
+    let own = process.machine.image.programs.iter().find(|own| base(own) == name && own.contains('/'));
+    let in_folder = |folder: &&str| process.exists(&format!("{folder}/{name}"));
+    match (own, ["/usr/local/bin", "/usr/bin", "/bin"].iter().find(in_folder)) {
+        (Some(own), _) => own.clone(),
+        (None, Some(folder)) => format!("{folder}/{name}"),
+        (None, None) => format!("/bin/{name}"),
+    }
+}
+
+/// Runs a program that [`locate`] has found; returns its exit code.
+pub async fn run(process: &mut Process, arguments: &[String]) -> i32 {
+    let Some(program) = arguments.first() else { return 0 };
+    if process.machine.image.is_own_program(program) {
+        return crate::components::run(process, arguments).await;
+    }
+    let mut name = base(program).to_owned();
+    if program.contains('/') && !process.machine.tools.extra.iter().any(|extra| extra == program) {
+        // A link to busybox, a script, or nothing that we can run.
+        match process.find(program, true).map(|found| (found.inode.kind, found.path)) {
+            Ok((Kind::File(content), path)) if content.starts_with(b"#!") => return sh::script(process, arguments, &content).await,
+            Ok((Kind::File(content), path)) if !content.is_empty() && !content.starts_with(b"\x7fELF") => {
+                let _ = path;
+                return sh::script(process, arguments, &content).await;
+            }
+            Ok((_, path)) if NAMES.contains(&base(&path)) && base(&path) != "busybox" => name = base(&path).to_owned(),
+            _ => {}
+        }
+    } else if program.ends_with("/entrypoint.sh") || program.ends_with("_entrypoint.sh") {
+        // An entrypoint that only hands over to its arguments.
+        return match arguments.get(1) {
+            Some(next) if locate(process, next, None) == Located::Program => Box::pin(run(process, &arguments[1..])).await,
+            Some(_) => Box::pin(run(process, &[vec!["curl".to_owned()], arguments[1..].to_vec()].concat())).await,
+            None => 0,
+        };
+    } else if !NAMES.contains(&name.as_str()) {
+        let path = process.environment.get("PATH").cloned().unwrap_or_else(|| DEFAULT_PATH.to_owned());
+        let found = path.split(':').map(|folder| format!("{folder}/{name}")).find(|p| process.exists(p));
+        if let Some(full) = found {
+            return Box::pin(run(process, &[vec![full], arguments[1..].to_vec()].concat())).await;
+        }
+    }
+    if name == "busybox" {
+        let Some(applet) = arguments.get(1) else {
+            process.out("BusyBox v1.37.0 (simulated by Cordon) multi-call binary.\n").await;
+            return 0;
+        };
+        return if NAMES.contains(&applet.as_str()) {
+            Box::pin(run(process, &arguments[1..])).await
+        } else {
+            process.err(format!("{applet}: applet not found\n")).await;
+            127
+        };
+    }
+    process.name.clone_from(&name);
+    let rest = &arguments[1..];
+    match name.as_str() {
+        "sh" | "ash" | "bash" | "zsh" => Box::pin(sh::run(process, arguments)).await,
+        "ls" => Box::pin(ls::run(process, rest)).await,
+        "cat" | "tac" | "head" | "tail" | "tee" | "wc" | "rev" => Box::pin(content::run(process, &name, rest)).await,
+        "touch" | "mkdir" | "rmdir" | "rm" | "mkfifo" | "mknod" | "truncate" | "mktemp" | "unlink" => Box::pin(entries::run(process, &name, rest)).await,
+        "cp" | "mv" | "install" => Box::pin(copy::run(process, &name, rest)).await,
+        "ln" | "link" | "readlink" | "realpath" | "stat" => Box::pin(links::run(process, &name, rest)).await,
+        "chmod" | "chown" | "chgrp" => Box::pin(ownership::run(process, &name, rest)).await,
+        "df" | "du" | "mount" | "umount" | "dd" | "sync" => Box::pin(disk::run(process, &name, rest)).await,
+        "find" => Box::pin(find::run(process, rest)).await,
+        "echo" | "yes" => Box::pin(echo::run(process, &name, rest)).await,
+        "printf" => Box::pin(printf::run(process, rest)).await,
+        "test" | "[" => Box::pin(test::run(process, &name, rest)).await,
+        "grep" | "egrep" | "fgrep" => Box::pin(grep::run(process, &name, rest)).await,
+        "sed" => Box::pin(sed::run(process, rest)).await,
+        "awk" => Box::pin(awk::run(process, rest)).await,
+        "sort" | "uniq" => Box::pin(sort::run(process, &name, rest)).await,
+        "cut" | "tr" | "seq" | "xargs" | "base64" | "md5sum" | "sha256sum" | "od" | "hexdump" | "xxd" | "basename" | "dirname" | "expr" | "cmp" | "diff" => {
+            Box::pin(text::run(process, &name, rest)).await
+        }
+        "id" | "whoami" | "groups" | "su" => Box::pin(identity::run(process, &name, rest)).await,
+        "hostname" | "uname" | "date" | "uptime" | "free" | "nproc" | "arch" | "env" | "printenv" | "pwd" | "which" | "tty" | "clear" | "true"
+        | "false" | "vi" => Box::pin(system::run(process, &name, rest)).await,
+        "ps" | "top" | "pidof" => Box::pin(ps::run(process, &name, rest)).await,
+        "kill" | "killall" => Box::pin(kill::run(process, &name, rest)).await,
+        "sleep" | "timeout" | "nohup" | "time" | "watch" => Box::pin(sleep::run(process, &name, rest)).await,
+        "wget" | "curl" => Box::pin(transfer::run(process, &name, rest)).await,
+        "nc" | "telnet" | "nslookup" | "dig" | "host" | "ping" | "ip" | "ifconfig" | "netstat" | "ss" | "httpd" | "traceroute" => {
+            Box::pin(net::run(process, &name, rest)).await
+        }
+        "nvidia-smi" => Box::pin(nvidia_smi::run(process, rest)).await,
+        "python" | "python3" => Box::pin(python::run(process, rest)).await,
+        _ => {
+            process.err(format!("{name}: this program is not simulated by Cordon (cordon.dev/simulated)\n")).await;
+            126
+        }
+    }
+}
+
+/// Content of the operands, or of the input where there are none; complains of those that cannot be read.
+async fn inputs(process: &Process, files: &[String]) -> (Vec<(String, Vec<u8>)>, i32) {
+    if files.is_empty() {
+        return (vec![("-".to_owned(), process.stdin.all().await)], 0);
+    }
+    let (mut out, mut status) = (Vec::new(), 0);
+    for file in files {
+        if file == "-" {
+            out.push((file.clone(), process.stdin.all().await));
+            continue;
+        }
+        match process.open(file) {
+            Ok(input) => out.push((file.clone(), input.all().await)),
+            Err(error) => {
+                status = 1;
+                cannot_open(process, file, error).await;
+            }
+        }
+    }
+    (out, status)
+}
+
+async fn cannot_open(process: &Process, file: &str, error: super::filesystem::Errno) {
+    match error {
+        super::filesystem::Errno::IsDirectory => process.complain(format!("read error: {error}")).await,
+        _ => process.complain(format!("can't open '{file}': {error}")).await,
+    }
+}
