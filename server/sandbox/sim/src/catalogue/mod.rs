@@ -105,6 +105,11 @@ impl ImageCatalogue {
 
     /// The image behind a reference as a pod spells it.
     pub fn lookup(&self, reference: &str) -> Result<Resolved, LookupError> {
+        self.find(reference, self.run_unknown)
+    }
+
+    /// The same, told whether an unknown image simply runs: clusters that share a catalogue may differ in it.
+    pub fn find(&self, reference: &str, run_unknown: bool) -> Result<Resolved, LookupError> {
         let reference = Reference::parse(reference)?;
         let repository = reference.repository();
         let wanted = reference.tag.clone().unwrap_or_else(|| "latest".to_owned());
@@ -112,7 +117,7 @@ impl ImageCatalogue {
             return Err(LookupError::NoSuchRegistry { registry: reference.registry, path: reference.path, tag: wanted });
         }
         let Some(image) = self.images.get(&repository) else {
-            if self.run_unknown {
+            if run_unknown {
                 return Ok(unknown(reference, &wanted));
             }
             return Err(LookupError::UnknownRepository { similar: self.similar(&reference), repository });
@@ -130,7 +135,7 @@ impl ImageCatalogue {
                 reference,
                 known: true,
             }),
-            None if self.run_unknown => Ok(Resolved { image: Arc::clone(image), ..unknown(reference, &wanted) }),
+            None if run_unknown => Ok(Resolved { image: Arc::clone(image), ..unknown(reference, &wanted) }),
             None => Err(LookupError::UnknownTag {
                 repository,
                 wanted: reference.digest.clone().unwrap_or(wanted),
@@ -145,7 +150,9 @@ impl ImageCatalogue {
         let name = last(&wanted.path);
         self.images
             .keys()
-            .filter(|key| last(key) == name || (name.len() > 2 && last(key).contains(&name)) || (last(key).len() > 2 && name.contains(&last(key))))
+            .filter(|key| {
+                last(key) == name || (name.len() > 2 && last(key).contains(&name)) || (last(key).len() > 2 && name.contains(&last(key)))
+            })
             .take(3)
             .cloned()
             .collect()

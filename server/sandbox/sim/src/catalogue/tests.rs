@@ -31,15 +31,34 @@ fn names_are_normalised_as_a_runtime_does() {
 
 #[test]
 fn a_bad_file_is_named_with_its_field() {
-    let check = |text: &str, expected: Expect| expected.assert_eq(&ImageCatalogue::parse([("bad.yaml", text)]).unwrap_err().to_string().lines().next().unwrap_or_default());
+    let check = |text: &str, expected: Expect| {
+        expected.assert_eq(&ImageCatalogue::parse([("bad.yaml", text)]).unwrap_err().to_string().lines().next().unwrap_or_default())
+    };
     let with = |spec: &str| format!("apiVersion: cordon.dev/v1alpha1\nkind: Image\nmetadata: {{name: a}}\nspec: {spec}\n");
     check(&with("{repository: a, tags: []}"), expect!["bad.yaml: spec.tags: at least one tag"]);
-    check(&with("{repository: a, tags: [{name: x}, {name: y, aliases: [x]}]}"), expect![[r#"bad.yaml: spec.tags[1].name: "x" stands here twice"#]]);
-    check(&with("{repository: A, tags: [{name: x}]}"), expect!["bad.yaml: spec.repository: invalid reference format: repository name (library/A) must be lowercase"]);
+    check(
+        &with("{repository: a, tags: [{name: x}, {name: y, aliases: [x]}]}"),
+        expect![[r#"bad.yaml: spec.tags[1].name: "x" stands here twice"#]],
+    );
+    check(
+        &with("{repository: A, tags: [{name: x}]}"),
+        expect!["bad.yaml: spec.repository: invalid reference format: repository name (library/A) must be lowercase"],
+    );
     check(&with("{repository: a, tags: [{name: x}], writes: [tmp]}"), expect![[r#"bad.yaml: spec.writes[0]: "tmp" is not absolute"#]]);
-    check(&with("{repository: a, tags: [{name: x}], behaviour: nope}"), expect![[r#"bad.yaml: spec.behaviour: no component is called "nope""#]]);
-    check("apiVersion: v1\nkind: Image\nmetadata: {name: a}\nspec: {repository: a, tags: [{name: x}]}\n", expect![[r#"bad.yaml: apiVersion: "v1" is not cordon.dev/v1alpha1"#]]);
-    assert!(ImageCatalogue::parse([("bad.yaml", with("{repository: a, tags: [{name: x}], colour: red}"))]).unwrap_err().to_string().contains("colour"));
+    check(
+        &with("{repository: a, tags: [{name: x}], behaviour: nope}"),
+        expect![[r#"bad.yaml: spec.behaviour: no component is called "nope""#]],
+    );
+    check(
+        "apiVersion: v1\nkind: Image\nmetadata: {name: a}\nspec: {repository: a, tags: [{name: x}]}\n",
+        expect![[r#"bad.yaml: apiVersion: "v1" is not cordon.dev/v1alpha1"#]],
+    );
+    assert!(
+        ImageCatalogue::parse([("bad.yaml", with("{repository: a, tags: [{name: x}], colour: red}"))])
+            .unwrap_err()
+            .to_string()
+            .contains("colour")
+    );
 }
 
 #[test]
@@ -68,10 +87,19 @@ fn the_lab_has_a_critical_and_a_patched_tag() {
 fn an_unknown_image_says_what_is_known() {
     let catalogue = content();
     let check = |name: &str, expected: Expect| expected.assert_eq(&catalogue.lookup(name).unwrap_err().to_string());
-    check("nope.invalid/x:1", expect![[r#"failed to do request: Head "https://nope.invalid/v2/x/manifests/1": dial tcp: lookup nope.invalid: no such host"#]]);
+    check(
+        "nope.invalid/x:1",
+        expect![[r#"failed to do request: Head "https://nope.invalid/v2/x/manifests/1": dial tcp: lookup nope.invalid: no such host"#]],
+    );
     check("example.com/nothing", expect![[r#"this simulated cluster knows no image "example.com/nothing""#]]);
-    check("quay.io/someone/busybox:1", expect![[r#"this simulated cluster knows no image "quay.io/someone/busybox"; it knows docker.io/library/busybox"#]]);
-    check("busybox:9", expect![[r#"this simulated cluster knows "docker.io/library/busybox", but not "9"; it knows 1.37, 1.36, 1.35, 1.28"#]]);
+    check(
+        "quay.io/someone/busybox:1",
+        expect![[r#"this simulated cluster knows no image "quay.io/someone/busybox"; it knows docker.io/library/busybox"#]],
+    );
+    check(
+        "busybox:9",
+        expect![[r#"this simulated cluster knows "docker.io/library/busybox", but not "9"; it knows 1.37, 1.36, 1.35, 1.28"#]],
+    );
     let lenient = content().run_unknown(true);
     assert!(!lenient.lookup("example.com/nothing:2").unwrap().known);
     assert!(lenient.lookup("nope.invalid/x:1").is_err());

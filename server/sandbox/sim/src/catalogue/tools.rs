@@ -26,8 +26,35 @@ pub struct Tools {
 
 /// What busybox has that a Debian base has not.
 const NOT_IN_DEBIAN: &[&str] = &[
-    "wget", "nc", "nslookup", "ping", "ip", "ifconfig", "netstat", "ss", "ps", "free", "telnet", "vi", "httpd", "top", "uptime", "route",
-    "arp", "traceroute", "killall", "pidof", "pgrep", "pkill", "less", "watch", "kill", "ash", "busybox", "xxd", "hexdump",
+    "wget",
+    "nc",
+    "nslookup",
+    "ping",
+    "ip",
+    "ifconfig",
+    "netstat",
+    "ss",
+    "ps",
+    "free",
+    "telnet",
+    "vi",
+    "httpd",
+    "top",
+    "uptime",
+    "route",
+    "arp",
+    "traceroute",
+    "killall",
+    "pidof",
+    "pgrep",
+    "pkill",
+    "less",
+    "watch",
+    "kill",
+    "ash",
+    "busybox",
+    "xxd",
+    "hexdump",
 ];
 
 const NETWORK: &[&str] = &["curl", "dig", "host", "ss", "bash", "tcpdump", "jq"];

@@ -20,12 +20,7 @@ pub struct Response {
 
 impl Request {
     pub fn get(host: &str, path: &str) -> Self {
-        Self {
-            method: "GET".to_owned(),
-            path: path.to_owned(),
-            headers: vec![("Host".to_owned(), host.to_owned())],
-            body: Bytes::new(),
-        }
+        Self { method: "GET".to_owned(), path: path.to_owned(), headers: vec![("Host".to_owned(), host.to_owned())], body: Bytes::new() }
     }
 
     /// Without the query.

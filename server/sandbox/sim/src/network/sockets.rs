@@ -4,12 +4,7 @@ use super::http::{Request, Response};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use std::{
-    collections::BTreeMap,
-    fmt::Debug,
-    net::Ipv4Addr,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, fmt::Debug, net::Ipv4Addr, sync::Arc};
 use tokio::sync::mpsc;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

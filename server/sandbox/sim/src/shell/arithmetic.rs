@@ -17,7 +17,8 @@ struct Parser<'a> {
     depth: u32,
 }
 
-const LEVELS: &[&[&str]] = &[&["||"], &["&&"], &["|"], &["^"], &["&"], &["==", "!="], &["<=", ">=", "<", ">"], &["<<", ">>"], &["+", "-"], &["*", "/", "%"]];
+const LEVELS: &[&[&str]] =
+    &[&["||"], &["&&"], &["|"], &["^"], &["&"], &["==", "!="], &["<=", ">=", "<", ">"], &["<<", ">>"], &["+", "-"], &["*", "/", "%"]];
 
 impl Parser<'_> {
     fn space(&mut self) {
@@ -29,7 +30,8 @@ impl Parser<'_> {
     fn take(&mut self, operator: &str) -> bool {
         self.space();
         let rest = &self.text[self.at.min(self.text.len())..];
-        let longer = matches!((operator, rest.get(operator.len())), ("<", Some(b'<')) | (">", Some(b'>')) | ("|", Some(b'|')) | ("&", Some(b'&')));
+        let longer =
+            matches!((operator, rest.get(operator.len())), ("<", Some(b'<')) | (">", Some(b'>')) | ("|", Some(b'|')) | ("&", Some(b'&')));
         if rest.starts_with(operator.as_bytes()) && !longer {
             self.at += operator.len();
             return true;

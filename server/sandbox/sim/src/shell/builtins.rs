@@ -158,7 +158,8 @@ async fn declare(shell: &mut Shell, how: &str, rest: &[String]) -> i32 {
     }
     for argument in rest {
         let (name, value) = argument.split_once('=').map_or((argument.as_str(), None), |(n, v)| (n, Some(v)));
-        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') || name.starts_with(|c: char| c.is_ascii_digit()) {
+        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') || name.starts_with(|c: char| c.is_ascii_digit())
+        {
             let prefix = shell.prefix();
             shell.process.err(format!("{prefix}: {how}: {name}: bad variable name\n")).await;
             return 2;

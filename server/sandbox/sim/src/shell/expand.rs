@@ -100,11 +100,14 @@ impl Shell {
         for part in pattern.split('/').filter(|p| !p.is_empty()) {
             let mut next = Vec::new();
             for base in &found {
-                let join = |name: &str| if base.is_empty() || base.ends_with('/') { format!("{base}{name}") } else { format!("{base}/{name}") };
+                let join =
+                    |name: &str| if base.is_empty() || base.ends_with('/') { format!("{base}{name}") } else { format!("{base}/{name}") };
                 if glob::has_magic(part) {
                     let folder = if base.is_empty() { "." } else { base };
                     let names = self.process.list(folder).unwrap_or_default();
-                    next.extend(names.iter().filter(|n| (part.starts_with('.') || !n.starts_with('.')) && glob::matches(part, n)).map(|n| join(n)));
+                    next.extend(
+                        names.iter().filter(|n| (part.starts_with('.') || !n.starts_with('.')) && glob::matches(part, n)).map(|n| join(n)),
+                    );
                 } else {
                     let candidate = join(&part.replace('\\', ""));
                     if self.process.find(&candidate, false).is_ok() {
@@ -166,7 +169,9 @@ impl Shell {
         for (operator, sign) in [("+=", "+"), ("-=", "-"), ("*=", "*"), ("=", "")] {
             if let Some((name, value)) = trimmed.split_once(operator) {
                 let name = name.trim();
-                let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.starts_with(|c: char| c.is_ascii_digit());
+                let is_name = !name.is_empty()
+                    && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+                    && !name.starts_with(|c: char| c.is_ascii_digit());
                 if is_name && !value.starts_with('=') {
                     let expression = if sign.is_empty() { value.to_owned() } else { format!("{name} {sign} ({value})") };
                     let value = arithmetic::evaluate(&expression, &self.variables)?;
@@ -194,7 +199,15 @@ impl Shell {
         }
     }
 
-    async fn parameter(&mut self, name: &str, operator: Option<&str>, word: &Word, length: bool, quoted: bool, fields: &mut Fields) -> Expanded<()> {
+    async fn parameter(
+        &mut self,
+        name: &str,
+        operator: Option<&str>,
+        word: &Word,
+        length: bool,
+        quoted: bool,
+        fields: &mut Fields,
+    ) -> Expanded<()> {
         if matches!(name, "@" | "*") && operator.is_none() && !length {
             if name == "@" && quoted {
                 let all = self.positional.clone();

@@ -1,9 +1,7 @@
 //! Runs parsed scripts: the shell itself.
 
 use super::{
-    builtins,
-    commands,
-    glob,
+    builtins, commands, glob,
     machine::{Control, ProcessEntry},
     parser::parse,
     process::Process,
@@ -416,8 +414,10 @@ impl Shell {
                 }
                 RedirectKind::Write | RedirectKind::Append => {
                     let append = redirect.kind == RedirectKind::Append;
-                    let output =
-                        self.process.create(&target, append).map_err(|e| format!("can't create {target}: {}", softened(e, "nonexistent directory")))?;
+                    let output = self
+                        .process
+                        .create(&target, append)
+                        .map_err(|e| format!("can't create {target}: {}", softened(e, "nonexistent directory")))?;
                     match redirect.descriptor {
                         1 => self.process.stdout = output,
                         2 => self.process.stderr = output,

@@ -278,7 +278,9 @@ impl Lexer {
                 }
                 Err(unterminated("arithmetic expansion"))
             }
-            Some('(') => self.balanced(self.at + 2, 1).map(|text| Some(Part::Command(text))).ok_or_else(|| unterminated("command substitution")),
+            Some('(') => {
+                self.balanced(self.at + 2, 1).map(|text| Some(Part::Command(text))).ok_or_else(|| unterminated("command substitution"))
+            }
             Some('{') => {
                 self.at += 2;
                 self.braced(depth).map(Some)

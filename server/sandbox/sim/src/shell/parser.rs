@@ -343,7 +343,8 @@ impl Parser {
 fn assignment(word: &Word) -> Option<(String, Word)> {
     let super::syntax::Part::Literal(first) = word.0.first()? else { return None };
     let (name, value) = first.split_once('=')?;
-    let valid = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let valid =
+        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if !valid {
         return None;
     }

@@ -75,7 +75,10 @@ fn is_directory(process: &Process, path: &str) -> bool {
     let parts: Vec<_> = path.trim_start_matches('/').split('/').collect();
     parts.len() == 2 && pid_of(process, path).is_some_and(|pid| process.machine.processes.get(pid).is_some())
         || (parts.len() == 3 && parts[2] == "fd" && pid_of(process, path).is_some())
-        || (path.starts_with("/proc/driver/nvidia") && !process.machine.facts.gpus.is_empty() && !path.ends_with("/version") && path.len() <= 24)
+        || (path.starts_with("/proc/driver/nvidia")
+            && !process.machine.facts.gpus.is_empty()
+            && !path.ends_with("/version")
+            && path.len() <= 24)
 }
 
 pub fn list(process: &Process, path: &str) -> Result<Vec<String>, Errno> {

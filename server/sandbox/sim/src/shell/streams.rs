@@ -18,9 +18,18 @@ pub enum Output {
     /// Captured, up to a limit.
     Buffer(Arc<Mutex<Vec<u8>>>),
     /// A client's end; `terminal` turns newlines into carriage return and newline.
-    Channel { sender: mpsc::Sender<Bytes>, terminal: bool },
-    Log { sink: Arc<dyn LogSink>, stderr: bool },
-    File { found: Box<Found>, now: Timestamp },
+    Channel {
+        sender: mpsc::Sender<Bytes>,
+        terminal: bool,
+    },
+    Log {
+        sink: Arc<dyn LogSink>,
+        stderr: bool,
+    },
+    File {
+        found: Box<Found>,
+        now: Timestamp,
+    },
     Full,
 }
 

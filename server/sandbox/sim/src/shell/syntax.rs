@@ -6,7 +6,12 @@ pub enum Part {
     /// Protected from splitting and globbing.
     Quoted(String),
     Double(Vec<Part>),
-    Parameter { name: String, operator: Option<String>, word: Word, length: bool },
+    Parameter {
+        name: String,
+        operator: Option<String>,
+        word: Word,
+        length: bool,
+    },
     Command(String),
     Arithmetic(Word),
 }

@@ -20,7 +20,11 @@ pub async fn run(process: &Process, arguments: &[String]) -> i32 {
         Some((pattern, action)) => (regex::Regex::new(pattern).ok(), action.trim()),
         None => (None, program),
     };
-    let fields = action.strip_prefix('{').and_then(|a| a.strip_suffix('}')).map(|a| a.trim().trim_end_matches(';')).and_then(|a| a.strip_prefix("print"));
+    let fields = action
+        .strip_prefix('{')
+        .and_then(|a| a.strip_suffix('}'))
+        .map(|a| a.trim().trim_end_matches(';'))
+        .and_then(|a| a.strip_prefix("print"));
     let parts: Option<Vec<Part>> = match fields.map(str::trim) {
         Some("") => Some(vec![Part::Field(0)]),
         Some(list) => list.split(',').map(|p| Part::parse(p.trim())).collect(),

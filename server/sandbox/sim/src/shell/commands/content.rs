@@ -43,7 +43,9 @@ async fn cat(process: &Process, arguments: &[String]) -> i32 {
                 process.out([format!("{number:>6}\t").into_bytes(), line].concat()).await;
                 continue;
             }
-            let Some(bytes) = unless_signalled(process, input.read(4096)).await else { return 128 + process.control.pending().unwrap_or(2) };
+            let Some(bytes) = unless_signalled(process, input.read(4096)).await else {
+                return 128 + process.control.pending().unwrap_or(2);
+            };
             if bytes.is_empty() {
                 break;
             }
@@ -88,7 +90,8 @@ async fn ends(process: &Process, tail: bool, arguments: &[String]) -> i32 {
         if many {
             process.out(format!("{}==> {name} <==\n", if i > 0 { "\n" } else { "" })).await;
         }
-        let pieces: Vec<&[u8]> = if bytes_wanted { content.chunks(1).collect() } else { content.split_inclusive(|b| *b == b'\n').collect() };
+        let pieces: Vec<&[u8]> =
+            if bytes_wanted { content.chunks(1).collect() } else { content.split_inclusive(|b| *b == b'\n').collect() };
         let range = match (tail, text.chars().next()) {
             (true, Some('+')) => count.saturating_sub(1).min(pieces.len())..pieces.len(),
             (true, _) => pieces.len().saturating_sub(count)..pieces.len(),

@@ -8,7 +8,14 @@ use crate::shell::{
 use futures::future::BoxFuture;
 
 pub async fn run(process: &Process, name: &str, arguments: &[String]) -> i32 {
-    let options = match Options::parse(process, arguments, "rRapfinduvLPHTDm:o:g:t:", &[("recursive", 'r'), ("archive", 'a'), ("force", 'f')]).await {
+    let options = match Options::parse(
+        process,
+        arguments,
+        "rRapfinduvLPHTDm:o:g:t:",
+        &[("recursive", 'r'), ("archive", 'a'), ("force", 'f')],
+    )
+    .await
+    {
         Ok(options) => options,
         Err(code) => return code,
     };
@@ -25,8 +32,13 @@ pub async fn run(process: &Process, name: &str, arguments: &[String]) -> i32 {
     let mut status = 0;
     for source in sources {
         let last = source.trim_end_matches('/').rsplit('/').next().unwrap_or(source);
-        let destination = if into && !options.has('T') && last != "." { format!("{}/{last}", target.trim_end_matches('/')) } else { target.clone() };
-        let outcome = if name == "mv" { rename(process, source, &destination).await } else { copy(process, source, &destination, recursive, options.has('a') || options.has('p'), 0).await };
+        let destination =
+            if into && !options.has('T') && last != "." { format!("{}/{last}", target.trim_end_matches('/')) } else { target.clone() };
+        let outcome = if name == "mv" {
+            rename(process, source, &destination).await
+        } else {
+            copy(process, source, &destination, recursive, options.has('a') || options.has('p'), 0).await
+        };
         if let Err(message) = outcome {
             process.complain(message).await;
             status = 1;
@@ -50,7 +62,14 @@ async fn rename(process: &Process, from: &str, to: &str) -> Result<(), String> {
     }
 }
 
-fn copy<'a>(process: &'a Process, from: &'a str, to: &'a str, recursive: bool, keep: bool, depth: u32) -> BoxFuture<'a, Result<(), String>> {
+fn copy<'a>(
+    process: &'a Process,
+    from: &'a str,
+    to: &'a str,
+    recursive: bool,
+    keep: bool,
+    depth: u32,
+) -> BoxFuture<'a, Result<(), String>> {
     Box::pin(async move {
         let stat = |error: Errno| format!("can't stat '{from}': {error}");
         if depth > 100 || !process.step().await {
@@ -69,13 +88,18 @@ fn copy<'a>(process: &'a Process, from: &'a str, to: &'a str, recursive: bool, k
                     return Err(format!("recursion detected, omitting directory '{to}'"));
                 }
                 for name in process.list(from).map_err(|e| format!("can't open '{from}': {e}"))? {
-                    let (inner_from, inner_to) = (format!("{}/{name}", from.trim_end_matches('/')), format!("{}/{name}", to.trim_end_matches('/')));
+                    let (inner_from, inner_to) =
+                        (format!("{}/{name}", from.trim_end_matches('/')), format!("{}/{name}", to.trim_end_matches('/')));
                     copy(process, &inner_from, &inner_to, true, keep, depth + 1).await?;
                 }
             }
             Kind::Symlink(target) => {
                 let inode = Inode::symlink(target.clone()).at(process.now());
-                process.machine.view.make(&process.who, &process.path(to), inode).map_err(|e| format!("can't create symlink '{to}': {e}"))?;
+                process
+                    .machine
+                    .view
+                    .make(&process.who, &process.path(to), inode)
+                    .map_err(|e| format!("can't create symlink '{to}': {e}"))?;
             }
             _ => {
                 let content = process.read(from).map_err(|e| format!("can't open '{from}': {e}"))?;

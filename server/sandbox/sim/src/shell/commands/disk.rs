@@ -61,7 +61,14 @@ async fn df(process: &Process, options: &Options) -> i32 {
         let used = mount.tree.used() as u64;
         let show = |bytes: u64| if options.has('h') { human(bytes) } else { (bytes / 1024).to_string() };
         let percent = (used * 100).div_ceil(total);
-        text.push_str(&format!("{:<20} {:>9} {:>9} {:>9} {percent:>3}% {}\n", mount.source, show(total), show(used), show(total - used.min(total)), mount.path));
+        text.push_str(&format!(
+            "{:<20} {:>9} {:>9} {:>9} {percent:>3}% {}\n",
+            mount.source,
+            show(total),
+            show(used),
+            show(total - used.min(total)),
+            mount.path
+        ));
     }
     process.out(text).await;
     0
@@ -78,7 +85,8 @@ async fn du(process: &Process, options: &Options) -> i32 {
             if let Ok(found) = process.find(&path, false) {
                 total += (found.inode.size() as u64).div_ceil(4096) * 4096;
                 if found.inode.is_directory() {
-                    queue.extend(process.list(&path).unwrap_or_default().into_iter().map(|n| format!("{}/{n}", path.trim_end_matches('/'))));
+                    queue
+                        .extend(process.list(&path).unwrap_or_default().into_iter().map(|n| format!("{}/{n}", path.trim_end_matches('/'))));
                 }
             }
         }
@@ -90,7 +98,9 @@ async fn du(process: &Process, options: &Options) -> i32 {
 
 async fn mount(process: &Process, arguments: &[String]) -> i32 {
     if arguments.is_empty() {
-        let line = |m: Mount| format!("{} on {} type {} ({}{})\n", m.source, m.path, m.file_system, if m.read_only { "ro" } else { "rw" }, m.options);
+        let line = |m: Mount| {
+            format!("{} on {} type {} ({}{})\n", m.source, m.path, m.file_system, if m.read_only { "ro" } else { "rw" }, m.options)
+        };
         process.out(process.machine.view.mounts().into_iter().map(line).collect::<String>()).await;
         return 0;
     }
@@ -109,7 +119,16 @@ async fn mount(process: &Process, arguments: &[String]) -> i32 {
     };
     let kind = options.value('t').unwrap_or("auto");
     let new = match kind {
-        "tmpfs" => Mount { path: found.path, tree: Arc::new(Tree::new(0o1777, 16 << 20, process.now())), root: 1, read_only: options.has('r'), kind: MountKind::Tree, source: source.clone(), file_system: "tmpfs".to_owned(), options: ",relatime".to_owned() },
+        "tmpfs" => Mount {
+            path: found.path,
+            tree: Arc::new(Tree::new(0o1777, 16 << 20, process.now())),
+            root: 1,
+            read_only: options.has('r'),
+            kind: MountKind::Tree,
+            source: source.clone(),
+            file_system: "tmpfs".to_owned(),
+            options: ",relatime".to_owned(),
+        },
         "proc" => Mount { path: found.path, kind: MountKind::Proc, source: source.clone(), file_system: "proc".to_owned(), ..found.mount },
         _ if options.value('o').is_some_and(|o| o.contains("bind")) => match process.find(source, true) {
             Ok(bound) => Mount { path: found.path, root: bound.id, ..bound.mount },

@@ -10,7 +10,9 @@ pub async fn run(process: &Process, name: &str, arguments: &[String]) -> i32 {
     }
     let (mut newline, mut escapes) = (true, false);
     let mut rest = arguments;
-    while let Some(option) = rest.first().filter(|a| a.len() > 1 && a.starts_with('-') && a[1..].chars().all(|c| matches!(c, 'n' | 'e' | 'E'))) {
+    while let Some(option) =
+        rest.first().filter(|a| a.len() > 1 && a.starts_with('-') && a[1..].chars().all(|c| matches!(c, 'n' | 'e' | 'E')))
+    {
         newline &= !option.contains('n');
         escapes = (escapes || option.contains('e')) && !option.contains('E');
         rest = &rest[1..];
@@ -52,7 +54,8 @@ pub fn unescape(text: &str) -> Vec<u8> {
             }
             digit @ b'0'..=b'7' => {
                 let start = if digit == b'0' { at } else { at - 1 };
-                let digits: String = bytes[start..].iter().take(3).take_while(|b| matches!(b, b'0'..=b'7')).map(|b| char::from(*b)).collect();
+                let digits: String =
+                    bytes[start..].iter().take(3).take_while(|b| matches!(b, b'0'..=b'7')).map(|b| char::from(*b)).collect();
                 at = start + digits.len();
                 out.push(u8::try_from(u32::from_str_radix(&digits, 8).unwrap_or(0) & 255).unwrap_or(0));
             }

@@ -39,7 +39,11 @@ pub async fn run(process: &Process, name: &str, arguments: &[String]) -> i32 {
             "rm" => match rm(process, path, options.has('r') || options.has('R')).await {
                 Err((_, Errno::NotFound)) if options.has('f') => Ok(()),
                 Err((inner, error)) => {
-                    let text = if error == Errno::IsDirectory { format!("'{inner}' is a directory") } else { format!("can't remove '{inner}': {error}") };
+                    let text = if error == Errno::IsDirectory {
+                        format!("'{inner}' is a directory")
+                    } else {
+                        format!("can't remove '{inner}': {error}")
+                    };
                     process.complain(text).await;
                     status = 1;
                     continue;

@@ -1,6 +1,9 @@
 //! find: -name, -iname, -path, -type, -maxdepth, -mindepth, -user, -uid, -perm, -writable, -exec … ;, -delete, -print.
 
-use crate::shell::{filesystem::{Found, Kind}, process::Process};
+use crate::shell::{
+    filesystem::{Found, Kind},
+    process::Process,
+};
 
 pub async fn run(process: &Process, arguments: &[String]) -> i32 {
     let split = arguments.iter().position(|a| a.starts_with('-') || a == "!" || a == "(").unwrap_or(arguments.len());
@@ -27,7 +30,11 @@ pub async fn run(process: &Process, arguments: &[String]) -> i32 {
                 match process.list(&path) {
                     Ok(mut names) => {
                         names.reverse();
-                        queue.extend(names.into_iter().map(|n| (if path.ends_with('/') { format!("{path}{n}") } else { format!("{path}/{n}") }, depth + 1)));
+                        queue.extend(
+                            names
+                                .into_iter()
+                                .map(|n| (if path.ends_with('/') { format!("{path}{n}") } else { format!("{path}/{n}") }, depth + 1)),
+                        );
                     }
                     Err(error) => {
                         process.complain(format!("{path}: {error}")).await;
@@ -49,7 +56,7 @@ pub async fn run(process: &Process, arguments: &[String]) -> i32 {
 async fn judge(process: &Process, path: &str, found: &Found, tests: &[String]) -> Result<(), String> {
     let (mut at, mut acted, mut negate) = (0, false, false);
     while let Some(test) = tests.get(at) {
-        let operand = || tests.get(at + 1).cloned().ok_or_else(|| format!("{test}: missing argument"));
+        let operand = tests.get(at + 1).cloned();
         let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or(path);
         at += 1;
         let outcome = match test.as_str() {
@@ -76,20 +83,32 @@ async fn judge(process: &Process, path: &str, found: &Found, tests: &[String]) -
             "-writable" => process.who.allows(&found.inode, 2) && !found.mount.read_only,
             "-readable" => process.who.allows(&found.inode, 4),
             "-executable" => process.who.allows(&found.inode, 1),
-            "-empty" => match &found.inode.kind { Kind::Directory(entries) => entries.is_empty(), Kind::File(content) => content.is_empty(), _ => false },
+            "-empty" => match &found.inode.kind {
+                Kind::Directory(entries) => entries.is_empty(),
+                Kind::File(content) => content.is_empty(),
+                _ => false,
+            },
             "-name" | "-iname" | "-path" | "-type" | "-user" | "-uid" | "-gid" | "-perm" | "-size" | "-newer" | "-mtime" | "-mmin" => {
-                let wanted = operand()?;
+                let wanted = operand.ok_or_else(|| format!("{test}: missing argument"))?;
                 at += 1;
                 match test.as_str() {
                     "-name" => crate::shell::glob::matches(&wanted, name),
                     "-iname" => crate::shell::glob::matches(&wanted.to_lowercase(), &name.to_lowercase()),
                     "-path" => crate::shell::glob::matches(&wanted, path),
-                    "-type" => matches!((&found.inode.kind, wanted.as_str()), (Kind::File(_), "f") | (Kind::Directory(_), "d") | (Kind::Symlink(_), "l") | (Kind::Device { .. }, "c") | (Kind::Pipe, "p")),
+                    "-type" => matches!(
+                        (&found.inode.kind, wanted.as_str()),
+                        (Kind::File(_), "f")
+                            | (Kind::Directory(_), "d")
+                            | (Kind::Symlink(_), "l")
+                            | (Kind::Device { .. }, "c")
+                            | (Kind::Pipe, "p")
+                    ),
                     "-user" => process.user_name(found.inode.uid).is_some_and(|u| u == wanted) || wanted == found.inode.uid.to_string(),
                     "-uid" => wanted == found.inode.uid.to_string(),
                     "-gid" => wanted == found.inode.gid.to_string(),
                     "-perm" => {
-                        let bits = u32::from_str_radix(wanted.trim_start_matches(['-', '/', '+']), 8).map_err(|_| format!("invalid mode '{wanted}'"))?;
+                        let bits = u32::from_str_radix(wanted.trim_start_matches(['-', '/', '+']), 8)
+                            .map_err(|_| format!("invalid mode '{wanted}'"))?;
                         match wanted.chars().next() {
                             Some('-') => found.inode.mode & bits == bits,
                             Some('/' | '+') => found.inode.mode & bits != 0,

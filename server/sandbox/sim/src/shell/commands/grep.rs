@@ -37,7 +37,14 @@ pub fn translate(pattern: &str, extended: bool) -> String {
 }
 
 pub async fn run(process: &Process, name: &str, arguments: &[String]) -> i32 {
-    let options = match Options::parse(process, arguments, "EFivnclLoqshHwxrRe:m:A:B:C:f:a", &[("color", 'a'), ("ignore-case", 'i'), ("count", 'c'), ("quiet", 'q'), ("invert-match", 'v')]).await {
+    let options = match Options::parse(
+        process,
+        arguments,
+        "EFivnclLoqshHwxrRe:m:A:B:C:f:a",
+        &[("color", 'a'), ("ignore-case", 'i'), ("count", 'c'), ("quiet", 'q'), ("invert-match", 'v')],
+    )
+    .await
+    {
         Ok(options) => options,
         Err(_) => return 2,
     };
@@ -45,7 +52,9 @@ pub async fn run(process: &Process, name: &str, arguments: &[String]) -> i32 {
     let mut patterns: Vec<String> = options.values('e').to_vec();
     if patterns.is_empty() {
         if operands.is_empty() {
-            process.err("BusyBox v1.37.0 (simulated by Cordon) multi-call binary.\n\nUsage: grep [OPTIONS] PATTERN|-e PATTERN... [FILE]...\n").await;
+            process
+                .err("BusyBox v1.37.0 (simulated by Cordon) multi-call binary.\n\nUsage: grep [OPTIONS] PATTERN|-e PATTERN... [FILE]...\n")
+                .await;
             return 2;
         }
         patterns.push(operands.remove(0));
@@ -55,7 +64,8 @@ pub async fn run(process: &Process, name: &str, arguments: &[String]) -> i32 {
         let text = if options.has('w') { format!("\\b(?:{text})\\b") } else { text };
         if options.has('x') { format!("^(?:{text})$") } else { text }
     };
-    let joined = patterns.iter().flat_map(|p| p.split('\n').map(str::to_owned).collect::<Vec<_>>()).map(|p| one(&p)).collect::<Vec<_>>().join("|");
+    let joined =
+        patterns.iter().flat_map(|p| p.split('\n').map(str::to_owned).collect::<Vec<_>>()).map(|p| one(&p)).collect::<Vec<_>>().join("|");
     let Ok(regex) = regex::RegexBuilder::new(&joined).case_insensitive(options.has('i')).size_limit(1 << 20).build() else {
         process.complain(format!("bad regex '{}'", patterns[0])).await;
         return 2;
@@ -70,7 +80,8 @@ pub async fn run(process: &Process, name: &str, arguments: &[String]) -> i32 {
             return 137;
         }
         if recursive && process.find(&file, true).is_ok_and(|f| f.inode.is_directory()) {
-            let mut inner: Vec<_> = process.list(&file).unwrap_or_default().into_iter().map(|n| format!("{}/{n}", file.trim_end_matches('/'))).collect();
+            let mut inner: Vec<_> =
+                process.list(&file).unwrap_or_default().into_iter().map(|n| format!("{}/{n}", file.trim_end_matches('/'))).collect();
             inner.reverse();
             files.extend(inner);
             continue;

@@ -3,12 +3,29 @@
 use crate::shell::{filesystem::capability, machine::ProcessEntry, process::Process};
 
 const SIGNALS: &[(&str, i32)] = &[
-    ("EXIT", 0), ("HUP", 1), ("INT", 2), ("QUIT", 3), ("KILL", 9), ("USR1", 10), ("SEGV", 11), ("USR2", 12), ("PIPE", 13), ("ALRM", 14), ("TERM", 15), ("CHLD", 17), ("CONT", 18), ("STOP", 19),
+    ("EXIT", 0),
+    ("HUP", 1),
+    ("INT", 2),
+    ("QUIT", 3),
+    ("KILL", 9),
+    ("USR1", 10),
+    ("SEGV", 11),
+    ("USR2", 12),
+    ("PIPE", 13),
+    ("ALRM", 14),
+    ("TERM", 15),
+    ("CHLD", 17),
+    ("CONT", 18),
+    ("STOP", 19),
 ];
 
 pub fn number(name: &str) -> Option<i32> {
     let plain = name.strip_prefix("SIG").unwrap_or(name);
-    SIGNALS.iter().find(|(n, _)| n.eq_ignore_ascii_case(plain)).map(|(_, n)| *n).or_else(|| plain.parse().ok().filter(|n| (0..=64).contains(n)))
+    SIGNALS
+        .iter()
+        .find(|(n, _)| n.eq_ignore_ascii_case(plain))
+        .map(|(_, n)| *n)
+        .or_else(|| plain.parse().ok().filter(|n| (0..=64).contains(n)))
 }
 
 pub fn name(number: i32) -> String {
@@ -51,7 +68,13 @@ pub async fn run(process: &Process, program: &str, arguments: &[String]) -> i32 
             process.machine.processes.all().into_iter().filter(|e| super::ps::program(e) == whom).collect()
         } else {
             match whom.parse::<i64>() {
-                Ok(-1) => process.machine.processes.all().into_iter().filter(|e| !e.init && e.pid != process.pid && e.pid != process.parent).collect(),
+                Ok(-1) => process
+                    .machine
+                    .processes
+                    .all()
+                    .into_iter()
+                    .filter(|e| !e.init && e.pid != process.pid && e.pid != process.parent)
+                    .collect(),
                 Ok(pid) => u32::try_from(pid).ok().and_then(|pid| process.machine.processes.get(pid)).into_iter().collect(),
                 Err(_) => {
                     process.complain(format!("invalid number '{whom}'")).await;
@@ -61,7 +84,13 @@ pub async fn run(process: &Process, program: &str, arguments: &[String]) -> i32 
             }
         };
         if targets.is_empty() {
-            process.complain(if program == "killall" { format!("{whom}: no process killed") } else { format!("can't kill pid {whom}: No such process") }).await;
+            process
+                .complain(if program == "killall" {
+                    format!("{whom}: no process killed")
+                } else {
+                    format!("can't kill pid {whom}: No such process")
+                })
+                .await;
             status = 1;
         }
         for target in targets {

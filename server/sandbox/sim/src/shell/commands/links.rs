@@ -43,11 +43,17 @@ pub async fn run(process: &Process, name: &str, arguments: &[String]) -> i32 {
 }
 
 async fn ln(process: &Process, options: &Options) -> i32 {
-    let (Some(target), Some(link)) = (options.operands.first(), options.operands.get(1).cloned().or_else(|| options.operands.first().map(|t| split(t).1.to_owned()))) else {
+    let (Some(target), Some(link)) =
+        (options.operands.first(), options.operands.get(1).cloned().or_else(|| options.operands.first().map(|t| split(t).1.to_owned())))
+    else {
         process.err("BusyBox v1.37.0 (simulated by Cordon) multi-call binary.\n\nUsage: ln [-sfnbtv] TARGET... LINK|DIR\n").await;
         return 1;
     };
-    let link = if process.find(&link, true).is_ok_and(|f| f.inode.is_directory()) && !options.has('n') { format!("{link}/{}", split(target).1) } else { link };
+    let link = if process.find(&link, true).is_ok_and(|f| f.inode.is_directory()) && !options.has('n') {
+        format!("{link}/{}", split(target).1)
+    } else {
+        link
+    };
     if options.has('f') && process.find(&link, false).is_ok() {
         let _ = process.remove(&link, false);
     }
@@ -105,11 +111,25 @@ async fn stat(process: &Process, options: &Options) -> i32 {
             Kind::Device { .. } => "character special file",
             Kind::Pipe => "fifo",
         };
-        let (user, group) = (process.user_name(inode.uid).unwrap_or_else(|| "UNKNOWN".to_owned()), process.group_name(inode.gid).unwrap_or_else(|| "UNKNOWN".to_owned()));
+        let (user, group) = (
+            process.user_name(inode.uid).unwrap_or_else(|| "UNKNOWN".to_owned()),
+            process.group_name(inode.gid).unwrap_or_else(|| "UNKNOWN".to_owned()),
+        );
         let text = match options.value('c') {
             Some(format) => {
                 let mut text = format.to_owned();
-                for (mark, value) in [("%a", format!("{:o}", inode.mode)), ("%A", ls::permissions(&found)), ("%u", inode.uid.to_string()), ("%g", inode.gid.to_string()), ("%U", user), ("%G", group), ("%s", inode.size().to_string()), ("%n", path.clone()), ("%F", kind.to_owned()), ("%Y", inode.modified.as_second().to_string())] {
+                for (mark, value) in [
+                    ("%a", format!("{:o}", inode.mode)),
+                    ("%A", ls::permissions(&found)),
+                    ("%u", inode.uid.to_string()),
+                    ("%g", inode.gid.to_string()),
+                    ("%U", user),
+                    ("%G", group),
+                    ("%s", inode.size().to_string()),
+                    ("%n", path.clone()),
+                    ("%F", kind.to_owned()),
+                    ("%Y", inode.modified.as_second().to_string()),
+                ] {
                     text = text.replace(mark, &value);
                 }
                 format!("{text}\n")

@@ -8,16 +8,19 @@ use crate::shell::{
 use jiff::{Timestamp, tz::TimeZone};
 
 pub async fn run(process: &Process, arguments: &[String]) -> i32 {
-    let options = match Options::parse(process, arguments, "lahAdnirtRSFp1hcuxCqskTw:", &[("all", 'a'), ("color", '1'), ("recursive", 'R')]).await {
-        Ok(options) => options,
-        Err(code) => return code,
-    };
+    let options =
+        match Options::parse(process, arguments, "lahAdnirtRSFp1hcuxCqskTw:", &[("all", 'a'), ("color", '1'), ("recursive", 'R')]).await {
+            Ok(options) => options,
+            Err(code) => return code,
+        };
     let operands = if options.operands.is_empty() { vec![".".to_owned()] } else { options.operands.clone() };
     let (mut files, mut folders, mut status) = (Vec::new(), Vec::new(), 0);
     for operand in operands {
         let follow = !options.has('l') || operand.ends_with('/');
         match process.find(&operand, follow) {
-            Ok(found) if (found.inode.is_directory() || process.list(&operand).is_ok()) && !options.has('d') => folders.push((operand, found)),
+            Ok(found) if (found.inode.is_directory() || process.list(&operand).is_ok()) && !options.has('d') => {
+                folders.push((operand, found))
+            }
             Ok(found) => files.push((operand, found)),
             Err(error) => {
                 process.complain(format!("{operand}: {error}")).await;

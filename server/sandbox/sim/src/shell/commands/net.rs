@@ -26,10 +26,18 @@ pub async fn run(process: &Process, name: &str, arguments: &[String]) -> i32 {
             0
         }
         "netstat" | "ss" => {
-            let mut text = if name == "ss" { "Netid State  Recv-Q Send-Q Local Address:Port Peer Address:Port Process\n".to_owned() } else { "Active Internet connections (only servers)\nProto Recv-Q Send-Q Local Address           Foreign Address         State       PID/Program name\n".to_owned() };
+            let mut text = if name == "ss" {
+                "Netid State  Recv-Q Send-Q Local Address:Port Peer Address:Port Process\n".to_owned()
+            } else {
+                "Active Internet connections (only servers)\nProto Recv-Q Send-Q Local Address           Foreign Address         State       PID/Program name\n".to_owned()
+            };
             for (protocol, port, program) in process.machine.network.sockets().listening() {
                 let protocol = protocol.as_str().to_lowercase();
-                text.push_str(&if name == "ss" { format!("{protocol}   LISTEN 0      511    0.0.0.0:{port}       0.0.0.0:*     {program}\n") } else { format!("{protocol}        0      0 0.0.0.0:{port:<15} 0.0.0.0:*               LISTEN      {program}\n") });
+                text.push_str(&if name == "ss" {
+                    format!("{protocol}   LISTEN 0      511    0.0.0.0:{port}       0.0.0.0:*     {program}\n")
+                } else {
+                    format!("{protocol}        0      0 0.0.0.0:{port:<15} 0.0.0.0:*               LISTEN      {program}\n")
+                });
             }
             process.out(text).await;
             0
@@ -91,14 +99,24 @@ async fn nc(process: &Process, arguments: &[String]) -> i32 {
         Err(Failure::TimedOut) => {
             process.sleep(limit.unwrap_or(SignedDuration::from_secs(127))).await;
             if limit.is_some() {
-                process.complain(if options.has('v') { format!("{host} ({target}:{port}): Connection timed out") } else { "timed out".to_owned() }).await;
+                process
+                    .complain(if options.has('v') {
+                        format!("{host} ({target}:{port}): Connection timed out")
+                    } else {
+                        "timed out".to_owned()
+                    })
+                    .await;
             } else {
                 process.complain(format!("can't connect to remote host ({target}): Connection timed out")).await;
             }
             return 1;
         }
         Err(failure) => {
-            let text = if options.has('v') || options.has('z') { format!("{host} ({target}:{port}): {failure}") } else { format!("can't connect to remote host ({target}): {failure}") };
+            let text = if options.has('v') || options.has('z') {
+                format!("{host} ({target}:{port}): {failure}")
+            } else {
+                format!("can't connect to remote host ({target}): {failure}")
+            };
             process.complain(text).await;
             return 1;
         }
@@ -208,9 +226,15 @@ async fn lookup(process: &Process, name: &str, arguments: &[String]) -> i32 {
         Ok((full, addresses)) => {
             let text = match name {
                 "dig" if arguments.iter().any(|a| a == "+short") => addresses.iter().map(|a| format!("{a}\n")).collect(),
-                "dig" => format!(";; ANSWER SECTION:\n{}\n;; SERVER: {server}#53({server}) (UDP)\n", addresses.iter().map(|a| format!("{full}.\t30\tIN\tA\t{a}\n")).collect::<String>()),
+                "dig" => format!(
+                    ";; ANSWER SECTION:\n{}\n;; SERVER: {server}#53({server}) (UDP)\n",
+                    addresses.iter().map(|a| format!("{full}.\t30\tIN\tA\t{a}\n")).collect::<String>()
+                ),
                 "host" => addresses.iter().map(|a| format!("{full} has address {a}\n")).collect(),
-                _ => format!("Server:\t\t{server}\nAddress:\t{server}:53\n\n{}\n", addresses.iter().map(|a| format!("Name:\t{full}\nAddress: {a}\n")).collect::<String>()),
+                _ => format!(
+                    "Server:\t\t{server}\nAddress:\t{server}:53\n\n{}\n",
+                    addresses.iter().map(|a| format!("Name:\t{full}\nAddress: {a}\n")).collect::<String>()
+                ),
             };
             process.out(text).await;
             0
@@ -257,10 +281,14 @@ async fn ping(process: &Process, arguments: &[String]) -> i32 {
             received += 1;
         }
         sent += 1;
-        process.sleep(SignedDuration::from_secs(if there && sent >= count { 0 } else { options.number('W').filter(|_| !there).unwrap_or(1) })).await;
+        process
+            .sleep(SignedDuration::from_secs(if there && sent >= count { 0 } else { options.number('W').filter(|_| !there).unwrap_or(1) }))
+            .await;
     }
     let lost = (sent - received) * 100 / sent.max(1);
-    process.out(format!("\n--- {host} ping statistics ---\n{sent} packets transmitted, {received} packets received, {lost}% packet loss\n")).await;
+    process
+        .out(format!("\n--- {host} ping statistics ---\n{sent} packets transmitted, {received} packets received, {lost}% packet loss\n"))
+        .await;
     i32::from(received == 0)
 }
 
@@ -299,17 +327,31 @@ impl Handler for FileServer {
             let index = format!("{}/index.html", full.trim_end_matches('/'));
             let is_folder = self.process.find(&full, true).is_ok_and(|f| f.inode.is_directory());
             let response = match self.process.read(if is_folder { &index } else { &full }) {
-                Ok(content) => Response::new(200, if is_folder || full.ends_with(".html") { "text/html" } else { "application/octet-stream" }, content.to_vec()),
+                Ok(content) => Response::new(
+                    200,
+                    if is_folder || full.ends_with(".html") { "text/html" } else { "application/octet-stream" },
+                    content.to_vec(),
+                ),
                 Err(_) if is_folder && self.log => {
                     let names = self.process.list(&full).unwrap_or_default();
                     let items: String = names.iter().map(|n| format!("<li><a href=\"{n}\">{n}</a></li>\n")).collect();
-                    Response::new(200, "text/html", format!("<!DOCTYPE HTML>\n<title>Directory listing for {path}</title>\n<ul>\n{items}</ul>\n"))
+                    Response::new(
+                        200,
+                        "text/html",
+                        format!("<!DOCTYPE HTML>\n<title>Directory listing for {path}</title>\n<ul>\n{items}</ul>\n"),
+                    )
                 }
-                Err(_) => Response::new(404, "text/html", "<HTML><HEAD><TITLE>404 Not Found</TITLE></HEAD>\n<BODY><H1>404 Not Found</H1>\nThe requested URL was not found\n</BODY></HTML>\n"),
+                Err(_) => Response::new(
+                    404,
+                    "text/html",
+                    "<HTML><HEAD><TITLE>404 Not Found</TITLE></HEAD>\n<BODY><H1>404 Not Found</H1>\nThe requested URL was not found\n</BODY></HTML>\n",
+                ),
             };
             if self.log {
                 let peer = crate::network::header(&request.headers, "x-simulated-peer").unwrap_or("127.0.0.1").to_owned();
-                self.process.err(format!("{peer} - - [simulated] \"{} {} HTTP/1.1\" {} -\n", request.method, request.path, response.status)).await;
+                self.process
+                    .err(format!("{peer} - - [simulated] \"{} {} HTTP/1.1\" {} -\n", request.method, request.path, response.status))
+                    .await;
             }
             response
         })

@@ -24,7 +24,15 @@ pub async fn run(process: &Process, arguments: &[String]) -> i32 {
         let mut out = String::new();
         let fields: Vec<&str> = query.split(',').map(str::trim).collect();
         if !format.contains("noheader") {
-            let titled = fields.iter().map(|f| if units && f.starts_with("memory.") { format!("{f} [MiB]") } else if units && f.starts_with("utilization.") { format!("{f} [%]") } else { (*f).to_owned() });
+            let titled = fields.iter().map(|f| {
+                if units && f.starts_with("memory.") {
+                    format!("{f} [MiB]")
+                } else if units && f.starts_with("utilization.") {
+                    format!("{f} [%]")
+                } else {
+                    (*f).to_owned()
+                }
+            });
             out.push_str(&format!("{}\n", titled.collect::<Vec<_>>().join(", ")));
         }
         for (i, gpu) in gpus.iter().enumerate() {
@@ -38,7 +46,13 @@ pub async fn run(process: &Process, arguments: &[String]) -> i32 {
                     "memory.total" => mebibytes(gpu.memory_mib),
                     "memory.used" => mebibytes(0),
                     "memory.free" => mebibytes(gpu.memory_mib),
-                    "utilization.gpu" | "utilization.memory" => if units { "0 %".to_owned() } else { "0".to_owned() },
+                    "utilization.gpu" | "utilization.memory" => {
+                        if units {
+                            "0 %".to_owned()
+                        } else {
+                            "0".to_owned()
+                        }
+                    }
                     "temperature.gpu" => "30".to_owned(),
                     "driver_version" => "simulated".to_owned(),
                     "pci.bus_id" | "gpu_bus_id" => format!("00000000:{:02X}:00.0", gpu.index + 1),
@@ -55,9 +69,18 @@ pub async fn run(process: &Process, arguments: &[String]) -> i32 {
         return 0;
     }
     let rule = "+-----------------------------------------------------------------------------------------+\n";
-    let mut out = format!("{rule}| {:<87} |\n{rule}| {:<40} {:<46} |\n{rule}", "NVIDIA-SMI as simulated by Cordon (cordon.dev/simulated): no real GPU is behind this", "GPU  Name", "Memory-Usage          GPU-Util");
+    let mut out = format!(
+        "{rule}| {:<87} |\n{rule}| {:<40} {:<46} |\n{rule}",
+        "NVIDIA-SMI as simulated by Cordon (cordon.dev/simulated): no real GPU is behind this",
+        "GPU  Name",
+        "Memory-Usage          GPU-Util"
+    );
     for (i, gpu) in gpus.iter().enumerate() {
-        out.push_str(&format!("| {:<40} {:<46} |\n", format!("{i:>3}  {}", gpu.product), format!("0MiB / {}MiB          0%", gpu.memory_mib)));
+        out.push_str(&format!(
+            "| {:<40} {:<46} |\n",
+            format!("{i:>3}  {}", gpu.product),
+            format!("0MiB / {}MiB          0%", gpu.memory_mib)
+        ));
     }
     out.push_str(&format!("{rule}| {:<87} |\n{rule}", "Processes: no running processes found"));
     process.out(out).await;

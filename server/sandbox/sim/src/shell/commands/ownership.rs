@@ -8,7 +8,8 @@ use crate::shell::{
 
 pub async fn run(process: &Process, name: &str, arguments: &[String]) -> i32 {
     // `-x` and its like are modes, not options.
-    let (options, operands): (Vec<String>, Vec<String>) = arguments.iter().cloned().partition(|a| a.starts_with('-') && a.len() > 1 && a[1..].chars().all(|c| "RfvchLHP".contains(c)));
+    let (options, operands): (Vec<String>, Vec<String>) =
+        arguments.iter().cloned().partition(|a| a.starts_with('-') && a.len() > 1 && a[1..].chars().all(|c| "RfvchLHP".contains(c)));
     let options = match Options::parse(process, &options, "RfvchLHP", &[]).await {
         Ok(options) => options,
         Err(code) => return code,
@@ -117,7 +118,8 @@ fn chown(process: &Process, found: &Found, wanted: &str, group_only: bool) -> Re
     };
     let uid = user.map(|u| by_name(u, false).ok_or(Errno::Invalid)).transpose()?;
     let gid = group.map(|g| by_name(g, true).ok_or(Errno::Invalid)).transpose()?;
-    let own_group = uid.is_none_or(|u| u == found.inode.uid) && found.inode.uid == process.who.uid && gid.is_none_or(|g| process.who.is_in(g));
+    let own_group =
+        uid.is_none_or(|u| u == found.inode.uid) && found.inode.uid == process.who.uid && gid.is_none_or(|g| process.who.is_in(g));
     if !process.who.can(capability::CHOWN) && !own_group {
         return Err(Errno::NotPermitted);
     }

@@ -34,7 +34,11 @@ pub async fn run(process: &Process, arguments: &[String]) -> i32 {
             let value = values.next().cloned().unwrap_or_default();
             let number = |value: &str| -> Option<i64> {
                 let value = value.trim();
-                if value.is_empty() { Some(0) } else { value.strip_prefix("0x").map_or_else(|| value.parse().ok(), |hex| i64::from_str_radix(hex, 16).ok()) }
+                if value.is_empty() {
+                    Some(0)
+                } else {
+                    value.strip_prefix("0x").map_or_else(|| value.parse().ok(), |hex| i64::from_str_radix(hex, 16).ok())
+                }
             };
             let text = match kind {
                 'd' | 'i' | 'u' | 'x' | 'X' | 'o' => {
@@ -81,7 +85,9 @@ fn padded(text: &str, spec: &str) -> String {
     let width: usize = digits.split('.').next().and_then(|w| w.parse().ok()).unwrap_or(0).min(10_000);
     match (left, zero) {
         (true, _) => format!("{text:<width$}"),
-        (false, true) => text.strip_prefix('-').map_or_else(|| format!("{text:0>width$}"), |digits| format!("-{digits:0>w$}", w = width.saturating_sub(1))),
+        (false, true) => text
+            .strip_prefix('-')
+            .map_or_else(|| format!("{text:0>width$}"), |digits| format!("-{digits:0>w$}", w = width.saturating_sub(1))),
         (false, false) => format!("{text:>width$}"),
     }
 }

@@ -16,7 +16,11 @@ pub async fn run(process: &Process, arguments: &[String]) -> i32 {
         }
         ["-m", "http.server", rest @ ..] => {
             let port = rest.iter().find_map(|a| a.parse().ok()).unwrap_or(8000);
-            let root = rest.iter().position(|a| matches!(*a, "-d" | "--directory")).and_then(|i| rest.get(i + 1)).map_or_else(|| process.directory.clone(), |d| process.path(d));
+            let root = rest
+                .iter()
+                .position(|a| matches!(*a, "-d" | "--directory"))
+                .and_then(|i| rest.get(i + 1))
+                .map_or_else(|| process.directory.clone(), |d| process.path(d));
             let server = Arc::new(FileServer { process: process.clone(), root, log: true });
             match bind(process, Protocol::Tcp, port, "python3", Listener::Http(server)) {
                 Ok(_bound) => {

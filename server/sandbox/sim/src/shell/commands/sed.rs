@@ -21,7 +21,14 @@ struct Instruction {
 }
 
 pub async fn run(process: &Process, arguments: &[String]) -> i32 {
-    let options = match Options::parse(process, arguments, "nriEse:f:", &[("expression", 'e'), ("quiet", 'n'), ("regexp-extended", 'E'), ("in-place", 'i')]).await {
+    let options = match Options::parse(
+        process,
+        arguments,
+        "nriEse:f:",
+        &[("expression", 'e'), ("quiet", 'n'), ("regexp-extended", 'E'), ("in-place", 'i')],
+    )
+    .await
+    {
         Ok(options) => options,
         Err(code) => return code,
     };
@@ -148,7 +155,11 @@ fn parse(script: &str, extended: bool) -> Result<Vec<Instruction>, String> {
     let (mut at, mut program) = (0, Vec::new());
     let compile = |text: &str, flags: &str| {
         let insensitive = flags.contains(['i', 'I']);
-        regex::RegexBuilder::new(&translate(text, extended)).case_insensitive(insensitive).size_limit(1 << 20).build().map_err(|_| format!("bad regex '{text}'"))
+        regex::RegexBuilder::new(&translate(text, extended))
+            .case_insensitive(insensitive)
+            .size_limit(1 << 20)
+            .build()
+            .map_err(|_| format!("bad regex '{text}'"))
     };
     let until = |at: &mut usize, end: char| -> Result<String, String> {
         let mut text = String::new();
@@ -175,7 +186,7 @@ fn parse(script: &str, extended: bool) -> Result<Vec<Instruction>, String> {
             at += 1;
             continue;
         }
-        let mut address = |at: &mut usize| -> Result<Option<Address>, String> {
+        let address = |at: &mut usize| -> Result<Option<Address>, String> {
             match chars.get(*at) {
                 Some('$') => {
                     *at += 1;
@@ -208,7 +219,8 @@ fn parse(script: &str, extended: bool) -> Result<Vec<Instruction>, String> {
         }
         let Some(verb) = chars.get(at).copied() else { return Err("missing command".to_owned()) };
         at += 1;
-        let mut instruction = Instruction { from, to, negated, verb, pattern: None, text: String::new(), flags: String::new(), active: false };
+        let mut instruction =
+            Instruction { from, to, negated, verb, pattern: None, text: String::new(), flags: String::new(), active: false };
         match verb {
             's' | 'y' => {
                 let delimiter = *chars.get(at).ok_or("bad format in substitution expression")?;

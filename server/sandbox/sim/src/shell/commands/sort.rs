@@ -25,12 +25,24 @@ async fn sort(process: &Process, arguments: &[String]) -> i32 {
         }
     };
     let number = |text: &str| {
-        let digits: String = text.trim().chars().enumerate().take_while(|(i, c)| c.is_ascii_digit() || *c == '.' || (*i == 0 && *c == '-')).map(|(_, c)| c).collect();
+        let digits: String = text
+            .trim()
+            .chars()
+            .enumerate()
+            .take_while(|(i, c)| c.is_ascii_digit() || *c == '.' || (*i == 0 && *c == '-'))
+            .map(|(_, c)| c)
+            .collect();
         digits.parse::<f64>().unwrap_or(0.0)
     };
     lines.sort_by(|a, b| {
         let (x, y) = (key(a), key(b));
-        let order = if numeric { number(&x).total_cmp(&number(&y)) } else if options.has('f') { x.to_lowercase().cmp(&y.to_lowercase()) } else { x.cmp(&y) };
+        let order = if numeric {
+            number(&x).total_cmp(&number(&y))
+        } else if options.has('f') {
+            x.to_lowercase().cmp(&y.to_lowercase())
+        } else {
+            x.cmp(&y)
+        };
         let order = order.then_with(|| a.cmp(b));
         if options.has('r') || options.value('k').is_some_and(|k| k.contains('r')) { order.reverse() } else { order }
     });

@@ -47,12 +47,17 @@ pub async fn run(process: &mut Process, name: &str, arguments: &[String]) -> i32
             process.out("not a tty\n").await;
             return 1;
         }
-        "uptime" => format!(" {} up 1 day,  0 users,  load average: 0.00, 0.01, 0.05\n", process.now().to_zoned(TimeZone::UTC).strftime("%H:%M:%S")),
+        "uptime" => {
+            format!(" {} up 1 day,  0 users,  load average: 0.00, 0.01, 0.05\n", process.now().to_zoned(TimeZone::UTC).strftime("%H:%M:%S"))
+        }
         "free" => {
             let total = process.machine.facts.memory_total / 1024;
             let unit = if arguments.iter().any(|a| a.contains('m')) { 1024 } else { 1 };
             let [total, used, free] = [total, total / 4, total - total / 4].map(|kib| kib / unit);
-            format!("              total        used        free      shared  buff/cache   available\nMem:    {total:>11} {used:>11} {free:>11} {:>11} {:>11} {free:>11}\nSwap:   {:>11} {:>11} {:>11}\n", 0, 0, 0, 0, 0)
+            format!(
+                "              total        used        free      shared  buff/cache   available\nMem:    {total:>11} {used:>11} {free:>11} {:>11} {:>11} {free:>11}\nSwap:   {:>11} {:>11} {:>11}\n",
+                0, 0, 0, 0, 0
+            )
         }
         _ => {
             process.err(format!("{name}: no screen here: this program is not simulated by Cordon (cordon.dev/simulated)\n")).await;
@@ -92,7 +97,14 @@ async fn uname(process: &Process, arguments: &[String]) -> i32 {
     };
     let host = &process.machine.facts.hostname;
     let all = options.has('a');
-    let fields = [('s', "Linux"), ('n', host), ('r', "6.12.0-cordon-simulated"), ('v', "#1 SMP cordon.dev/simulated"), ('m', "x86_64"), ('o', "GNU/Linux")];
+    let fields = [
+        ('s', "Linux"),
+        ('n', host),
+        ('r', "6.12.0-cordon-simulated"),
+        ('v', "#1 SMP cordon.dev/simulated"),
+        ('m', "x86_64"),
+        ('o', "GNU/Linux"),
+    ];
     let mut shown: Vec<&str> = fields.iter().filter(|(f, _)| all || options.has(*f)).map(|(_, text)| *text).collect();
     if shown.is_empty() {
         shown.push("Linux");

@@ -108,7 +108,10 @@ impl Test<'_> {
         }
         let link = matches!(operator, "-h" | "-L");
         let Ok(found) = self.process.find(operand, !link) else {
-            if !matches!(operator, "-e" | "-f" | "-d" | "-r" | "-w" | "-x" | "-s" | "-h" | "-L" | "-b" | "-c" | "-p" | "-S" | "-O" | "-G" | "-u" | "-g" | "-k") {
+            if !matches!(
+                operator,
+                "-e" | "-f" | "-d" | "-r" | "-w" | "-x" | "-s" | "-h" | "-L" | "-b" | "-c" | "-p" | "-S" | "-O" | "-G" | "-u" | "-g" | "-k"
+            ) {
                 self.error = Some(format!("{operator}: unknown operand"));
             }
             return false;

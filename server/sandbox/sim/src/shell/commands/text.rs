@@ -60,7 +60,12 @@ async fn cut(process: &Process, arguments: &[String]) -> i32 {
                     }
                     line.to_owned()
                 } else {
-                    line.split(delimiter.as_str()).enumerate().filter(|(i, _)| in_list(list, i + 1)).map(|(_, f)| f).collect::<Vec<_>>().join(&delimiter)
+                    line.split(delimiter.as_str())
+                        .enumerate()
+                        .filter(|(i, _)| in_list(list, i + 1))
+                        .map(|(_, f)| f)
+                        .collect::<Vec<_>>()
+                        .join(&delimiter)
                 }
             } else {
                 process.complain("expected a list of bytes, characters, or fields").await;
@@ -173,7 +178,8 @@ async fn xargs(process: &Process, arguments: &[String]) -> i32 {
         return 127;
     }
     let mut status = 0;
-    let size = if options.value('I').is_some() { 1 } else { options.number('n').and_then(|n| usize::try_from(n).ok()).unwrap_or(5000).max(1) };
+    let size =
+        if options.value('I').is_some() { 1 } else { options.number('n').and_then(|n| usize::try_from(n).ok()).unwrap_or(5000).max(1) };
     for chunk in if items.is_empty() { vec![&items[..]] } else { items.chunks(size).collect() } {
         let line = match options.value('I') {
             Some(mark) => command.iter().map(|c| c.replace(mark, &chunk[0])).collect(),
@@ -232,7 +238,11 @@ async fn base64(process: &Process, arguments: &[String]) -> i32 {
         } else {
             let text = base64::engine::general_purpose::STANDARD.encode(content);
             let width = options.number('w').and_then(|w| usize::try_from(w).ok()).unwrap_or(76);
-            let lines: Vec<String> = if width == 0 { vec![text] } else { text.as_bytes().chunks(width).map(|c| String::from_utf8_lossy(c).into_owned()).collect() };
+            let lines: Vec<String> = if width == 0 {
+                vec![text]
+            } else {
+                text.as_bytes().chunks(width).map(|c| String::from_utf8_lossy(c).into_owned()).collect()
+            };
             process.out(format!("{}{}", lines.join("\n"), if width == 0 { "" } else { "\n" })).await;
         }
     }
@@ -273,7 +283,9 @@ async fn compare(process: &Process, name: &str, arguments: &[String]) -> i32 {
     }
     if name == "cmp" {
         let at = a.iter().zip(b).position(|(x, y)| x != y).unwrap_or(a.len().min(b.len()));
-        process.out(format!("{a_name} {b_name} differ: char {}, line {}\n", at + 1, a[..at].iter().filter(|c| **c == b'\n').count() + 1)).await;
+        process
+            .out(format!("{a_name} {b_name} differ: char {}, line {}\n", at + 1, a[..at].iter().filter(|c| **c == b'\n').count() + 1))
+            .await;
         return 1;
     }
     // Common head and tail; what lies between is shown as removed and added.

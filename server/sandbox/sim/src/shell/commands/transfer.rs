@@ -26,7 +26,19 @@ pub async fn run(process: &Process, name: &str, arguments: &[String]) -> i32 {
 }
 
 async fn wget(process: &Process, arguments: &[String]) -> i32 {
-    let long = [("quiet", 'q'), ("spider", 's'), ("timeout", 'T'), ("tries", 't'), ("header", 'H'), ("post-data", 'D'), ("output-document", 'O'), ("server-response", 'S'), ("no-check-certificate", 'k'), ("user-agent", 'U'), ("no-verbose", 'n')];
+    let long = [
+        ("quiet", 'q'),
+        ("spider", 's'),
+        ("timeout", 'T'),
+        ("tries", 't'),
+        ("header", 'H'),
+        ("post-data", 'D'),
+        ("output-document", 'O'),
+        ("server-response", 'S'),
+        ("no-check-certificate", 'k'),
+        ("user-agent", 'U'),
+        ("no-verbose", 'n'),
+    ];
     let options = match Options::parse(process, arguments, "qcSskn:O:P:T:t:U:H:D:o:Y:", &long).await {
         Ok(options) => options,
         Err(code) => return code,
@@ -69,7 +81,9 @@ async fn wget(process: &Process, arguments: &[String]) -> i32 {
         return 1;
     };
     if !quiet {
-        process.err(format!("Connecting to {host}{} ({address}:{port})\n", if port == 80 { String::new() } else { format!(":{port}") })).await;
+        process
+            .err(format!("Connecting to {host}{} ({address}:{port})\n", if port == 80 { String::new() } else { format!(":{port}") }))
+            .await;
     }
     let response = match fetch(process.machine.as_ref(), address, port, request, limit.unwrap_or(CONNECT)).await {
         Ok(response) => response,
@@ -112,7 +126,12 @@ async fn wget(process: &Process, arguments: &[String]) -> i32 {
         }
         process.out(&response.body).await;
         if !quiet {
-            process.err(format!("-                    100% |********************************| {:>5}  0:00:00 ETA\nwritten to stdout\n", response.body.len())).await;
+            process
+                .err(format!(
+                    "-                    100% |********************************| {:>5}  0:00:00 ETA\nwritten to stdout\n",
+                    response.body.len()
+                ))
+                .await;
         }
         return 0;
     }
@@ -125,14 +144,40 @@ async fn wget(process: &Process, arguments: &[String]) -> i32 {
         return 1;
     }
     if !quiet {
-        process.err(format!("saving to '{file}'\n{file:<20} 100% |********************************| {:>5}  0:00:00 ETA\n'{file}' saved\n", response.body.len())).await;
+        process
+            .err(format!(
+                "saving to '{file}'\n{file:<20} 100% |********************************| {:>5}  0:00:00 ETA\n'{file}' saved\n",
+                response.body.len()
+            ))
+            .await;
     }
     0
 }
 
 const LONG: &[(&str, char)] = &[
-    ("silent", 's'), ("show-error", 'S'), ("output", 'o'), ("write-out", 'w'), ("max-time", 'm'), ("connect-timeout", 'T'), ("request", 'X'), ("data", 'd'), ("data-raw", 'd'), ("data-binary", 'd'),
-    ("header", 'H'), ("head", 'I'), ("verbose", 'v'), ("insecure", 'k'), ("location", 'L'), ("fail", 'f'), ("include", 'i'), ("user", 'u'), ("remote-name", 'O'), ("cacert", 'E'), ("retry", 'R'), ("no-progress-meter", 'N'), ("json", 'J'),
+    ("silent", 's'),
+    ("show-error", 'S'),
+    ("output", 'o'),
+    ("write-out", 'w'),
+    ("max-time", 'm'),
+    ("connect-timeout", 'T'),
+    ("request", 'X'),
+    ("data", 'd'),
+    ("data-raw", 'd'),
+    ("data-binary", 'd'),
+    ("header", 'H'),
+    ("head", 'I'),
+    ("verbose", 'v'),
+    ("insecure", 'k'),
+    ("location", 'L'),
+    ("fail", 'f'),
+    ("include", 'i'),
+    ("user", 'u'),
+    ("remote-name", 'O'),
+    ("cacert", 'E'),
+    ("retry", 'R'),
+    ("no-progress-meter", 'N'),
+    ("json", 'J'),
 ];
 
 async fn curl(process: &Process, arguments: &[String]) -> i32 {
@@ -158,7 +203,9 @@ async fn curl(process: &Process, arguments: &[String]) -> i32 {
     if !matches!(scheme.as_str(), "http" | "https") {
         return fail(1, format!("Protocol \"{scheme}\" not supported")).await;
     }
-    let seconds = |letter| options.value(letter).and_then(|t| t.parse::<f64>().ok()).and_then(|t| SignedDuration::try_from_secs_f64(t.clamp(0.001, 1e6)).ok());
+    let seconds = |letter| {
+        options.value(letter).and_then(|t| t.parse::<f64>().ok()).and_then(|t| SignedDuration::try_from_secs_f64(t.clamp(0.001, 1e6)).ok())
+    };
     let (total, connect) = (seconds('m'), seconds('T'));
     let limit = [total, connect].into_iter().flatten().min().unwrap_or(CONNECT);
     let mut request = Request::get(&if port == 80 { host.clone() } else { format!("{host}:{port}") }, &path);
@@ -205,11 +252,17 @@ async fn curl(process: &Process, arguments: &[String]) -> i32 {
         Ok(response) => response,
         Err(Failure::TimedOut) if limit < CONNECT => {
             let text = if total.is_some_and(|t| t <= limit) { "Connection timed out after" } else { "Failed to connect to" };
-            let text = if text.starts_with("Failed") { format!("{text} {host} port {port} after {} ms: Timeout was reached", limit.as_millis() + 1) } else { format!("{text} {} milliseconds", limit.as_millis() + 1) };
+            let text = if text.starts_with("Failed") {
+                format!("{text} {host} port {port} after {} ms: Timeout was reached", limit.as_millis() + 1)
+            } else {
+                format!("{text} {} milliseconds", limit.as_millis() + 1)
+            };
             return fail(28, text).await;
         }
         Err(Failure::NotHttp) => return fail(52, "Empty reply from server".to_owned()).await,
-        Err(Failure::TimedOut) => return fail(28, format!("Failed to connect to {host} port {port} after 127000 ms: Could not connect to server")).await,
+        Err(Failure::TimedOut) => {
+            return fail(28, format!("Failed to connect to {host} port {port} after 127000 ms: Could not connect to server")).await;
+        }
         Err(_) => return fail(7, format!("Failed to connect to {host} port {port} after 0 ms: Could not connect to server")).await,
     };
     show(process, &options, &request, &response, &host, address).await
@@ -221,7 +274,14 @@ fn written(format: &str, status: u16, size: usize) -> String {
     String::from_utf8_lossy(&super::echo::unescape(&text)).into_owned()
 }
 
-async fn show(process: &Process, options: &Options, request: &Request, response: &Response, host: &str, address: std::net::Ipv4Addr) -> i32 {
+async fn show(
+    process: &Process,
+    options: &Options,
+    request: &Request,
+    response: &Response,
+    host: &str,
+    address: std::net::Ipv4Addr,
+) -> i32 {
     let headers = || {
         let lines: String = response.headers.iter().map(|(n, v)| format!("{n}: {v}\r\n")).collect();
         format!("HTTP/1.1 {} {}\r\n{lines}Content-Length: {}\r\n\r\n", response.status, response.reason(), response.body.len())

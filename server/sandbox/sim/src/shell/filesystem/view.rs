@@ -1,6 +1,6 @@
 //! What one container sees: its root tree with everything mounted over it.
 
-use super::{Credentials, Errno, Inode, Kind, Tree, absolute, capability, split, tree::ROOT};
+use super::{Credentials, Errno, Inode, Kind, Tree, absolute, capability, split};
 use jiff::Timestamp;
 use parking_lot::RwLock;
 use std::{collections::BTreeMap, sync::Arc};
@@ -283,6 +283,13 @@ impl View {
         source.mount.tree.unlink(source.id, split(from).1).map(|_| ())
     }
 
+    /// From here on nothing below this mount (but what is mounted over it) can be written.
+    pub fn set_read_only(&self, path: &str) {
+        for mount in self.mounts.write().iter_mut().filter(|mount| mount.path == path) {
+            mount.read_only = true;
+        }
+    }
+
     /// Takes the topmost mount at `path` away.
     pub fn unmount(&self, path: &str) -> bool {
         let mut mounts = self.mounts.write();
@@ -300,4 +307,3 @@ impl View {
         self.mounts.read().iter().map(|mount| (mount.path.clone(), (mount.tree.used(), mount.tree.limit()))).collect()
     }
 }
-

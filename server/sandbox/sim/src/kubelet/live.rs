@@ -1,0 +1,52 @@
+//! A pod as it runs: what exec, logs and port-forward reach.
+
+use super::{executor::ContainerTasks, logs::Log};
+use crate::{
+    network::Sockets,
+    shell::{
+        machine::{Control, Machine},
+        process::Process,
+    },
+};
+use parking_lot::Mutex;
+use std::{
+    collections::BTreeMap,
+    net::Ipv4Addr,
+    sync::{Arc, Weak},
+};
+
+/// One container's present instance.
+#[derive(Debug, Clone)]
+pub struct Instance {
+    pub machine: Arc<Machine>,
+    /// A process as the container's first one was: exec starts from it.
+    pub template: Process,
+    pub tasks: Arc<ContainerTasks>,
+    pub pid: u32,
+    pub task: u64,
+    /// Exit code, once it has ended.
+    pub exit: Arc<Mutex<Option<i32>>>,
+    pub log: Arc<Log>,
+    /// Sessions inside it, which end with it.
+    pub sessions: Arc<Mutex<Vec<Weak<Control>>>>,
+}
+
+#[derive(Debug, Default, Clone)]
+pub struct ContainerLive {
+    pub instance: Option<Instance>,
+    pub log: Option<Arc<Log>>,
+    pub previous: Option<Arc<Log>>,
+}
+
+#[derive(Debug)]
+pub struct Live {
+    pub address: Ipv4Addr,
+    pub sockets: Arc<Sockets>,
+    pub containers: Mutex<BTreeMap<String, ContainerLive>>,
+}
+
+impl Live {
+    pub fn instance(&self, container: &str) -> Option<Instance> {
+        self.containers.lock().get(container)?.instance.clone()
+    }
+}

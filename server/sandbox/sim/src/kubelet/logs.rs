@@ -1,0 +1,155 @@
+//! A container's log: whole lines with their times, the oldest go first.
+
+use crate::shell::streams::LogSink;
+use apiserver::node::LogOptions;
+use bytes::Bytes;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Weak},
+};
+use tokio::sync::{mpsc, watch};
+
+const MOST_LINES: usize = 5_000;
+const MOST_BYTES: usize = 512 * 1024;
+
+#[derive(Debug, Default)]
+struct Lines {
+    all: VecDeque<(u64, Timestamp, Vec<u8>)>,
+    bytes: usize,
+    next: u64,
+    /// What has no newline yet, for stdout and stderr.
+    partial: [Vec<u8>; 2],
+}
+
+#[derive(Debug)]
+pub struct Log {
+    lines: Mutex<Lines>,
+    clock: Weak<dyn crate::shell::machine::Timer>,
+    grown: watch::Sender<u64>,
+    ended: watch::Sender<bool>,
+}
+
+impl Log {
+    pub fn new(clock: &Arc<dyn crate::shell::machine::Timer>) -> Self {
+        Self { lines: Mutex::default(), clock: Arc::downgrade(clock), grown: watch::Sender::new(0), ended: watch::Sender::new(false) }
+    }
+
+    /// The process has ended: nothing more comes.
+    pub fn end(&self) {
+        for stderr in [false, true] {
+            let rest = std::mem::take(&mut self.lines.lock().partial[usize::from(stderr)]);
+            if !rest.is_empty() {
+                self.push(rest);
+            }
+        }
+        self.ended.send_replace(true);
+    }
+
+    fn push(&self, line: Vec<u8>) {
+        let now = self.clock.upgrade().map_or(Timestamp::UNIX_EPOCH, |clock| clock.now());
+        let mut lines = self.lines.lock();
+        lines.bytes += line.len();
+        let number = lines.next;
+        lines.next += 1;
+        lines.all.push_back((number, now, line));
+        while lines.all.len() > MOST_LINES || lines.bytes > MOST_BYTES {
+            match lines.all.pop_front() {
+                Some((.., gone)) => lines.bytes -= gone.len(),
+                None => break,
+            }
+        }
+        drop(lines);
+        self.grown.send_replace(number + 1);
+    }
+
+    /// The last lines, as a termination message falls back to.
+    pub fn tail(&self, lines: usize, bytes: usize) -> String {
+        let held = self.lines.lock();
+        let skip = held.all.len().saturating_sub(lines);
+        let text: Vec<u8> = held.all.iter().skip(skip).flat_map(|(.., line)| [line.as_slice(), b"\n"].concat()).collect();
+        String::from_utf8_lossy(&text[text.len().saturating_sub(bytes)..]).into_owned()
+    }
+
+    fn since(&self, from: u64) -> Vec<(u64, Timestamp, Vec<u8>)> {
+        self.lines.lock().all.iter().filter(|(number, ..)| *number >= from).cloned().collect()
+    }
+
+    /// Sends what the options ask for; with `follow`, until the container ends or the client goes.
+    pub async fn send(self: Arc<Self>, options: LogOptions, out: mpsc::Sender<Bytes>) {
+        let mut left = options.limit_bytes.map(|limit| usize::try_from(limit).unwrap_or(0));
+        let mut lines = self.since(0);
+        if let Some(since) = options.since {
+            lines.retain(|(_, at, _)| *at >= since);
+        }
+        if let Some(tail) = options.tail_lines {
+            let tail = usize::try_from(tail).unwrap_or(0);
+            lines.drain(..lines.len().saturating_sub(tail));
+        }
+        let mut next = self.lines.lock().next;
+        let (mut grown, mut ended) = (self.grown.subscribe(), self.ended.subscribe());
+        loop {
+            for (number, at, line) in lines {
+                next = next.max(number + 1);
+                let mut text = if options.timestamps { format!("{} ", at.strftime("%Y-%m-%dT%H:%M:%S.%9fZ")).into_bytes() } else { Vec::new() };
+                text.extend(line);
+                text.push(b'\n');
+                if let Some(left) = &mut left {
+                    text.truncate(*left);
+                    *left -= text.len();
+                }
+                if !text.is_empty() && out.send(text.into()).await.is_err() {
+                    return;
+                }
+                if left == Some(0) {
+                    return;
+                }
+            }
+            let over = *ended.borrow_and_update();
+            if !options.follow {
+                return;
+            }
+            lines = self.since(next);
+            if !lines.is_empty() {
+                continue;
+            }
+            if over {
+                return;
+            }
+            grown.borrow_and_update();
+            lines = self.since(next);
+            if lines.is_empty() {
+                tokio::select! {
+                    changed = grown.changed() => if changed.is_err() { return },
+                    changed = ended.changed() => if changed.is_err() { return },
+                    () = out.closed() => return,
+                }
+                lines = self.since(next);
+            }
+        }
+    }
+}
+
+impl LogSink for Log {
+    fn write(&self, stderr: bool, bytes: &[u8]) {
+        let mut rest = bytes;
+        let which = usize::from(stderr);
+        while let Some(at) = rest.iter().position(|b| *b == b'\n') {
+            let mut line = std::mem::take(&mut self.lines.lock().partial[which]);
+            line.extend_from_slice(&rest[..at]);
+            self.push(line);
+            rest = &rest[at + 1..];
+        }
+        let whole = {
+            let mut lines = self.lines.lock();
+            let partial = &mut lines.partial[which];
+            partial.extend_from_slice(rest);
+            // The runtime cuts lines that are too long.
+            if partial.len() > 16 * 1024 { Some(std::mem::take(partial)) } else { None }
+        };
+        if let Some(line) = whole {
+            self.push(line);
+        }
+    }
+}

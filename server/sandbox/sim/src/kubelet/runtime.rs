@@ -1,0 +1,266 @@
+//! What all pods of a cluster share: nodes, network, tasks, time.
+
+use super::{
+    executor::{StepTimer, Tasks},
+    live::Live,
+};
+use crate::{
+    bootstrap::ClusterSpec,
+    catalogue::{ImageCatalogue, LookupError, Resolved},
+    network::{Fabric, Listener, Place, Protocol, Sockets},
+    shell::{
+        filesystem::{Inode, Tree},
+        machine::{Gpu, Processes, Timer},
+    },
+};
+use apiserver::Client;
+use jiff::Timestamp;
+use machinery::Clock;
+use parking_lot::Mutex;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+    sync::Arc,
+};
+use tokio::sync::Notify;
+
+/// A node as its kubelet and container runtime know it.
+#[derive(Debug)]
+pub struct Node {
+    pub address: Ipv4Addr,
+    /// First three octets of its pods' addresses.
+    pub pods: [u8; 3],
+    pub last_address: u8,
+    pub gpus: Vec<Gpu>,
+    pub memory: u64,
+    pub cpus: u32,
+    /// References that need no pull, by repository and digest.
+    pub images: BTreeSet<String>,
+    pub tree: Option<Arc<Tree>>,
+    pub sockets: Arc<Sockets>,
+    pub processes: Arc<Processes>,
+    /// GPU index to pod uid and container.
+    pub granted: BTreeMap<u32, (String, String)>,
+    /// Whether a device plugin serves; `None`: nothing was said since the start.
+    pub plugin: Option<bool>,
+    pub plugin_changed: Timestamp,
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Shared by the controller, the API server's requests, and the processes.
+#[derive(Debug)]
+pub struct Runtime {
+    pub client: Client,
+    pub catalogue: Arc<ImageCatalogue>,
+    pub run_unknown: bool,
+    pub timer: Arc<StepTimer>,
+    pub tasks: Arc<Tasks>,
+    pub fabric: Arc<Fabric>,
+    pub activity: Arc<Notify>,
+    pub nodes: Mutex<BTreeMap<String, Node>>,
+    /// By pod uid.
+    pub pods: Mutex<BTreeMap<String, Arc<Live>>>,
+    claims: Mutex<BTreeMap<String, Arc<Tree>>>,
+}
+
+impl Runtime {
+    pub fn new(client: Client, clock: Arc<dyn Clock>, catalogue: Arc<ImageCatalogue>, spec: &ClusterSpec) -> Self {
+        let activity = Arc::new(Notify::new());
+        let fabric = Arc::new(Fabric::new(client.clone()));
+        let mut nodes = BTreeMap::new();
+        for (i, node) in spec.nodes.iter().enumerate() {
+            let number = u8::try_from(i).unwrap_or(u8::MAX - 2);
+            let product = node.gpu_product.replace('-', " ");
+            let gpus = (0..node.gpus).map(|index| Gpu { index, uuid: gpu_uuid(&node.name, index), memory_mib: memory_of(&product), product: product.clone() });
+            let made = Node {
+                address: Ipv4Addr::new(172, 18, 0, number.saturating_add(2)),
+                pods: [10, 244, number],
+                last_address: 1,
+                gpus: gpus.collect(),
+                memory: machinery::quantity::Quantity::parse(&node.memory).map_or(0, |q| u64::try_from(q.value()).unwrap_or(0)),
+                cpus: node.cpu,
+                images: catalogue.images().filter(|image| image.preloaded).map(|image| image.repository.clone()).collect(),
+                tree: None,
+                sockets: Arc::default(),
+                processes: Arc::default(),
+                granted: BTreeMap::new(),
+                plugin: None,
+                plugin_changed: clock.now(),
+                labels: BTreeMap::new(),
+            };
+            if i == 0 {
+                made.sockets.listen(Protocol::Tcp, 6443, "kube-apiserver", Listener::Silent);
+            }
+            made.sockets.listen(Protocol::Tcp, 10250, "kubelet", Listener::Silent);
+            fabric.add(made.address, Place { sockets: Arc::clone(&made.sockets), pod: String::new() });
+            nodes.insert(node.name.clone(), made);
+        }
+        Self {
+            client,
+            catalogue,
+            run_unknown: spec.run_unknown_images,
+            timer: Arc::new(StepTimer::new(clock, Arc::clone(&activity))),
+            tasks: Arc::new(Tasks::new(Arc::clone(&activity))),
+            fabric,
+            activity,
+            nodes: Mutex::new(nodes),
+            pods: Mutex::default(),
+            claims: Mutex::default(),
+        }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.timer.now()
+    }
+
+    pub fn has_node(&self, name: &str) -> bool {
+        self.nodes.lock().contains_key(name)
+    }
+
+    /// The addresses that the node's object has, where they differ from what we assume.
+    pub fn learn_node(&self, object: &Value) {
+        let mut nodes = self.nodes.lock();
+        let Some(node) = nodes.get_mut(machinery::object::name(object)) else { return };
+        let internal = object["status"]["addresses"].as_array().into_iter().flatten().find(|a| a["type"] == "InternalIP");
+        if let Some(address) = internal.and_then(|a| a["address"].as_str()).and_then(|a| a.parse().ok())
+            && address != node.address
+        {
+            self.fabric.remove(node.address, "");
+            self.fabric.add(address, Place { sockets: Arc::clone(&node.sockets), pod: String::new() });
+            node.address = address;
+        }
+        if let Some(range) = object["spec"]["podCIDR"].as_str().and_then(|c| c.split('/').next()).and_then(|a| a.parse::<Ipv4Addr>().ok()) {
+            let [a, b, c, _] = range.octets();
+            node.pods = [a, b, c];
+        }
+    }
+
+    /// The next free pod address of a node, as host-local hands them out.
+    pub fn take_address(&self, node: &str) -> Option<Ipv4Addr> {
+        let mut nodes = self.nodes.lock();
+        let node = nodes.get_mut(node)?;
+        for _ in 0..253 {
+            node.last_address = if node.last_address >= 254 { 2 } else { node.last_address + 1 };
+            let [a, b, c] = node.pods;
+            let address = Ipv4Addr::new(a, b, c, node.last_address);
+            if !self.fabric.is_taken(address) {
+                return Some(address);
+            }
+        }
+        None
+    }
+
+    pub fn find_image(&self, reference: &str) -> Result<Resolved, LookupError> {
+        self.catalogue.find(reference, self.run_unknown)
+    }
+
+    pub fn claim_tree(&self, volume: &str, make: impl FnOnce() -> Tree) -> Arc<Tree> {
+        Arc::clone(self.claims.lock().entry(volume.to_owned()).or_insert_with(|| Arc::new(make())))
+    }
+
+    /// The node's own files, as far as a hostPath can show them.
+    pub fn node_tree(&self, node: &str, now: Timestamp) -> Arc<Tree> {
+        let mut nodes = self.nodes.lock();
+        let Some(held) = nodes.get_mut(node) else { return Arc::new(Tree::new(0o755, 1 << 20, now)) };
+        if let Some(tree) = &held.tree {
+            return Arc::clone(tree);
+        }
+        let tree = Tree::new(0o755, 64 << 20, now);
+        let folders = ["/bin", "/boot", "/home", "/kind", "/opt", "/run", "/srv", "/sys", "/usr", "/proc", "/var/log/pods", "/var/log/containers", "/var/lib/kubelet/pods", "/etc/kubernetes/pki", "/etc/cni/net.d", "/lib/modules", "/run/containerd", "/var/lib/containerd"];
+        for folder in folders {
+            tree.put(folder, Inode::directory(0o755).at(now));
+        }
+        tree.put("/tmp", Inode::directory(0o1777).at(now));
+        tree.put("/root", Inode::directory(0o700).at(now));
+        tree.put("/var/lib/kubelet/device-plugins", Inode::directory(0o750).at(now));
+        tree.put("/var/lib/kubelet/device-plugins/kubelet.sock", Inode::file("", 0o755).at(now));
+        tree.put("/run/containerd/containerd.sock", Inode::file("", 0o660).at(now));
+        for file in ["admin", "controller-manager", "kubelet", "scheduler", "super-admin"] {
+            let text = format!("apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: c2ltdWxhdGVk\n    server: https://{node}:6443\n  name: simulated\ncontexts: []\ncurrent-context: \"\"\nkind: Config\npreferences: {{}}\nusers: [] # cordon.dev/simulated: no credentials are here\n");
+            tree.put(&format!("/etc/kubernetes/{file}.conf"), Inode::file(text, 0o600).at(now));
+        }
+        for file in ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"] {
+            tree.put(&format!("/etc/kubernetes/manifests/{file}.yaml"), Inode::file(format!("# cordon.dev/simulated: {file} is part of the embedded cluster\n"), 0o600).at(now));
+        }
+        tree.put("/etc/hostname", Inode::file(format!("{node}\n"), 0o644).at(now));
+        tree.put("/etc/os-release", Inode::file("PRETTY_NAME=\"Debian GNU/Linux 13 (trixie), simulated by Cordon\"\nID=debian\n", 0o644).at(now));
+        tree.put("/etc/passwd", Inode::file("root:x:0:0:root:/root:/bin/bash\n", 0o644).at(now));
+        tree.put("/etc/shadow", Inode::file("root:*:20000:0:99999:7:::\n", 0o640).at(now));
+        for (name, major, minor) in [("null", 1, 3), ("zero", 1, 5), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0), ("kmsg", 1, 11), ("mem", 1, 1)] {
+            tree.put(&format!("/dev/{name}"), Inode::device(major, minor).at(now));
+        }
+        for gpu in &held.gpus {
+            tree.put(&format!("/dev/nvidia{}", gpu.index), Inode::device(195, gpu.index).at(now));
+        }
+        if !held.gpus.is_empty() {
+            tree.put("/dev/nvidiactl", Inode::device(195, 255).at(now));
+            tree.put("/dev/nvidia-uvm", Inode::device(510, 0).at(now));
+        }
+        // A model to serve, for labs whose volume is the node's.
+        tree.put("/srv/models/resnet/1/saved_model.pb", Inode::file("cordon.dev/simulated SavedModel resnet\n", 0o644).at(now));
+        tree.put("/srv/models/resnet/1/variables/variables.index", Inode::file("cordon.dev/simulated\n", 0o644).at(now));
+        let tree = Arc::new(tree);
+        held.tree = Some(Arc::clone(&tree));
+        tree
+    }
+
+    /// GPUs of a node granted to a container: the ones it has already, or free ones. `None` where there are too few.
+    pub fn grant_gpus(&self, node: &str, pod: &str, container: &str, wanted: usize) -> Option<Vec<Gpu>> {
+        let mut nodes = self.nodes.lock();
+        let node = nodes.get_mut(node)?;
+        let key = (pod.to_owned(), container.to_owned());
+        let mut indices: Vec<u32> = node.granted.iter().filter(|(_, holder)| **holder == key).map(|(index, _)| *index).collect();
+        let free: Vec<u32> = node.gpus.iter().map(|g| g.index).filter(|i| !node.granted.contains_key(i)).collect();
+        if indices.len() + free.len() < wanted {
+            return None;
+        }
+        indices.extend(free.into_iter().take(wanted.saturating_sub(indices.len())));
+        for index in &indices {
+            node.granted.insert(*index, key.clone());
+        }
+        Some(node.gpus.iter().filter(|g| indices.contains(&g.index)).cloned().collect())
+    }
+
+    pub fn release_gpus(&self, pod: &str) {
+        for node in self.nodes.lock().values_mut() {
+            node.granted.retain(|_, (holder, _)| holder != pod);
+        }
+    }
+
+    /// What the container toolkit of a GPU node lets a container see for `NVIDIA_VISIBLE_DEVICES`.
+    pub fn visible_gpus(&self, node: &str, wanted: &str) -> Vec<Gpu> {
+        let nodes = self.nodes.lock();
+        let Some(node) = nodes.get(node) else { return Vec::new() };
+        match wanted {
+            "" | "void" | "none" => Vec::new(),
+            "all" => node.gpus.clone(),
+            list => {
+                let listed: Vec<&str> = list.split(',').map(str::trim).collect();
+                node.gpus.iter().filter(|g| listed.contains(&g.uuid.as_str()) || listed.contains(&g.index.to_string().as_str())).cloned().collect()
+            }
+        }
+    }
+
+    /// A ServiceAccount token for a pod.
+    pub fn token(&self, pod: &Value, account: &str, audience: Option<&str>, seconds: i64, now: Timestamp) -> Result<String, String> {
+        let _ = (audience, seconds, now);
+        let namespace = machinery::object::namespace(pod);
+        self.client
+            .get(machinery::gvr::SERVICE_ACCOUNTS, namespace, account)
+            .ok_or_else(|| format!("failed to fetch token: serviceaccounts {account:?} not found"))?;
+        let digest = Sha256::digest(format!("cordon.dev/simulated token {namespace} {account} {}", machinery::object::uid(pod)));
+        Ok(format!("simulated.{}", hex::encode(digest)))
+    }
+}
+
+fn gpu_uuid(node: &str, index: u32) -> String {
+    let digest = hex::encode(Sha256::digest(format!("cordon.dev/simulated gpu {node} {index}")));
+    format!("GPU-{}-{}-{}-{}-{}", &digest[..8], &digest[8..12], &digest[12..16], &digest[16..20], &digest[20..32])
+}
+
+fn memory_of(product: &str) -> u64 {
+    let sizes = [("H200", 143_771), ("B200", 183_359), ("H100", 81_559), ("A100", 81_920), ("L40S", 46_068), ("T4", 15_360)];
+    sizes.iter().find(|(name, _)| product.contains(name)).map_or(81_559, |(_, size)| *size)
+}

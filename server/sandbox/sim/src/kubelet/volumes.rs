@@ -1,0 +1,240 @@
+//! Volumes of a pod: each becomes a tree of files, or the kubelet says why not.
+
+use super::runtime::Runtime;
+use crate::shell::filesystem::{Inode, ROOT, Tree};
+use base64::Engine as _;
+use jiff::Timestamp;
+use machinery::{gvr, object};
+use serde_json::Value;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Most bytes of an emptyDir, of a claim.
+const SCRATCH: usize = 16 << 20;
+const CLAIM: usize = 32 << 20;
+
+/// A volume that is set up.
+#[derive(Debug, Clone)]
+pub struct Volume {
+    pub tree: Arc<Tree>,
+    pub root: u64,
+    pub source: String,
+    pub file_system: &'static str,
+    pub read_only: bool,
+}
+
+type Files = BTreeMap<String, (Vec<u8>, u32)>;
+
+/// All volumes of a pod; or the message of `FailedMount`.
+pub fn set_up(runtime: &Runtime, pod: &Value, node: &str, now: Timestamp) -> Result<BTreeMap<String, Volume>, String> {
+    let mut out = BTreeMap::new();
+    for volume in pod["spec"]["volumes"].as_array().into_iter().flatten() {
+        let name = volume["name"].as_str().unwrap_or_default();
+        let made = one(runtime, pod, volume, node, now).map_err(|why| format!("MountVolume.SetUp failed for volume \"{name}\" : {why}"))?;
+        out.insert(name.to_owned(), made);
+    }
+    Ok(out)
+}
+
+fn one(runtime: &Runtime, pod: &Value, volume: &Value, node: &str, now: Timestamp) -> Result<Volume, String> {
+    let group = pod["spec"]["securityContext"]["fsGroup"].as_i64();
+    let plain = |tree: Tree, source: &str, file_system| {
+        let tree = Arc::new(tree);
+        if let Some(group) = group {
+            tree.change(ROOT, |inode| (inode.gid, inode.mode) = (group, inode.mode | 0o2070));
+        }
+        Volume { tree, root: ROOT, source: source.to_owned(), file_system, read_only: false }
+    };
+    if let Some(path) = volume["hostPath"]["path"].as_str() {
+        return host_path(runtime, node, path, volume["hostPath"]["type"].as_str().unwrap_or_default(), now);
+    }
+    if volume["persistentVolumeClaim"].is_object() || volume["ephemeral"].is_object() {
+        let claim = match volume["persistentVolumeClaim"]["claimName"].as_str() {
+            Some(name) => name.to_owned(),
+            None => format!("{}-{}", object::name(pod), volume["name"].as_str().unwrap_or_default()),
+        };
+        return self::claim(runtime, pod, &claim, node, group, now);
+    }
+    let files = if volume["configMap"].is_object() {
+        config_map(runtime, pod, &volume["configMap"], "name", volume["configMap"]["defaultMode"].as_u64())?
+    } else if volume["secret"].is_object() {
+        secret(runtime, pod, &volume["secret"], "secretName", volume["secret"]["defaultMode"].as_u64())?
+    } else if volume["downwardAPI"].is_object() {
+        downward(pod, &volume["downwardAPI"], volume["downwardAPI"]["defaultMode"].as_u64())?
+    } else if volume["projected"].is_object() {
+        projected(runtime, pod, &volume["projected"], now)?
+    } else if volume["emptyDir"].is_object() || volume.as_object().is_some_and(|v| v.len() == 1) {
+        let memory = volume["emptyDir"]["medium"] == "Memory";
+        let tree = Tree::new(0o777, SCRATCH, now);
+        return Ok(plain(tree, if memory { "tmpfs" } else { "/dev/vda1" }, if memory { "tmpfs" } else { "ext4" }));
+    } else {
+        let kind = volume.as_object().into_iter().flatten().map(|(k, _)| k.as_str()).find(|k| *k != "name").unwrap_or_default();
+        return Err(format!("this simulated cluster has no storage of the kind {kind:?} (cordon.dev/simulated)"));
+    };
+    let tree = Tree::new(0o1777, 2 << 20, now);
+    fill(&tree, &files, group, now);
+    Ok(Volume { tree: Arc::new(tree), root: ROOT, source: "tmpfs".to_owned(), file_system: "tmpfs", read_only: false })
+}
+
+/// Puts files in place as the kubelet's atomic writer does: a dated folder, `..data` that points to it, and a link per file.
+fn fill(tree: &Tree, files: &Files, group: Option<i64>, now: Timestamp) {
+    let dated = format!("..{}", now.strftime("%Y_%m_%d_%H_%M_%S.%9f"));
+    let owned = |inode: Inode| inode.owned(0, group.unwrap_or(0)).at(now);
+    tree.put(&dated, owned(Inode::directory(0o755)));
+    for (path, (content, mode)) in files {
+        let mode = if group.is_some() { mode | 0o440 } else { *mode };
+        tree.put(&format!("{dated}/{path}"), owned(Inode::file(content.clone(), mode)));
+        let first = path.split('/').next().unwrap_or(path);
+        tree.put(first, owned(Inode::symlink(format!("..data/{first}"))));
+    }
+    tree.put("..data", owned(Inode::symlink(dated)));
+    if let Some(group) = group {
+        tree.change(ROOT, |inode| (inode.gid, inode.mode) = (group, inode.mode | 0o2070));
+    }
+}
+
+/// New content in a volume that stands: what the kubelet's periodic sync does.
+pub fn refresh(runtime: &Runtime, pod: &Value, volumes: &BTreeMap<String, Volume>, now: Timestamp) {
+    for volume in pod["spec"]["volumes"].as_array().into_iter().flatten() {
+        let Some(present) = volumes.get(volume["name"].as_str().unwrap_or_default()) else { continue };
+        let files = if volume["configMap"].is_object() {
+            config_map(runtime, pod, &volume["configMap"], "name", volume["configMap"]["defaultMode"].as_u64())
+        } else if volume["secret"].is_object() {
+            secret(runtime, pod, &volume["secret"], "secretName", volume["secret"]["defaultMode"].as_u64())
+        } else {
+            continue;
+        };
+        let Ok(files) = files else { continue };
+        let dated = format!("..{}", now.strftime("%Y_%m_%d_%H_%M_%S.%9f"));
+        for (path, (content, mode)) in &files {
+            present.tree.put(&format!("{dated}/{path}"), Inode::file(content.clone(), *mode).at(now));
+            let first = path.split('/').next().unwrap_or(path);
+            present.tree.put(first, Inode::symlink(format!("..data/{first}")).at(now));
+        }
+        let old = present.tree.find("..data").and_then(|id| present.tree.get(id));
+        present.tree.put("..data", Inode::symlink(dated).at(now));
+        if let Some(crate::shell::filesystem::Kind::Symlink(old)) = old.map(|inode| inode.kind) {
+            let _ = present.tree.unlink(ROOT, &old);
+        }
+    }
+}
+
+/// The wanted entries of a map: all, or `items` under their paths.
+fn pick(entries: BTreeMap<String, Vec<u8>>, source: &Value, mode: Option<u64>, missing: impl Fn(&str) -> String) -> Result<Files, String> {
+    let mode = |own: Option<u64>| u32::try_from(own.or(mode).unwrap_or(0o644)).unwrap_or(0o644);
+    match source["items"].as_array() {
+        None => Ok(entries.into_iter().map(|(key, content)| (key, (content, mode(None)))).collect()),
+        Some(items) => {
+            let mut files = Files::new();
+            for item in items {
+                let (key, path) = (item["key"].as_str().unwrap_or_default(), item["path"].as_str().unwrap_or_default());
+                match entries.get(key) {
+                    Some(content) => {
+                        files.insert(path.to_owned(), (content.clone(), mode(item["mode"].as_u64())));
+                    }
+                    None if source["optional"] == true => {}
+                    None => return Err(missing(key)),
+                }
+            }
+            Ok(files)
+        }
+    }
+}
+
+fn config_map(runtime: &Runtime, pod: &Value, source: &Value, key: &str, mode: Option<u64>) -> Result<Files, String> {
+    let name = source[key].as_str().unwrap_or_default();
+    let Some(map) = runtime.client.get(gvr::CONFIG_MAPS, object::namespace(pod), name) else {
+        return if source["optional"] == true { Ok(Files::new()) } else { Err(format!("configmap {name:?} not found")) };
+    };
+    let mut entries: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    for (key, value) in map["data"].as_object().into_iter().flatten() {
+        entries.insert(key.clone(), value.as_str().unwrap_or_default().into());
+    }
+    for (key, value) in map["binaryData"].as_object().into_iter().flatten() {
+        entries.insert(key.clone(), decode(value));
+    }
+    pick(entries, source, mode, |key| format!("configmap references non-existent config key: {key}"))
+}
+
+fn secret(runtime: &Runtime, pod: &Value, source: &Value, key: &str, mode: Option<u64>) -> Result<Files, String> {
+    let name = source[key].as_str().unwrap_or_default();
+    let Some(found) = runtime.client.get(gvr::SECRETS, object::namespace(pod), name) else {
+        return if source["optional"] == true { Ok(Files::new()) } else { Err(format!("secret {name:?} not found")) };
+    };
+    let entries = found["data"].as_object().into_iter().flatten().map(|(key, value)| (key.clone(), decode(value))).collect();
+    pick(entries, source, mode, |key| format!("references non-existent secret key: {key}"))
+}
+
+pub fn decode(value: &Value) -> Vec<u8> {
+    base64::engine::general_purpose::STANDARD.decode(value.as_str().unwrap_or_default()).unwrap_or_default()
+}
+
+fn downward(pod: &Value, source: &Value, mode: Option<u64>) -> Result<Files, String> {
+    let mut files = Files::new();
+    for item in source["items"].as_array().into_iter().flatten() {
+        let value = match item["fieldRef"]["fieldPath"].as_str() {
+            Some(path) => super::env::field(pod, path)?,
+            None => super::env::resource(pod, &item["resourceFieldRef"], "")?,
+        };
+        let mode = u32::try_from(item["mode"].as_u64().or(mode).unwrap_or(0o644)).unwrap_or(0o644);
+        files.insert(item["path"].as_str().unwrap_or_default().to_owned(), (value.into_bytes(), mode));
+    }
+    Ok(files)
+}
+
+fn projected(runtime: &Runtime, pod: &Value, projected: &Value, now: Timestamp) -> Result<Files, String> {
+    let mode = projected["defaultMode"].as_u64();
+    let mut files = Files::new();
+    for source in projected["sources"].as_array().into_iter().flatten() {
+        if source["configMap"].is_object() {
+            files.extend(config_map(runtime, pod, &source["configMap"], "name", mode)?);
+        } else if source["secret"].is_object() {
+            files.extend(secret(runtime, pod, &source["secret"], "name", mode)?);
+        } else if source["downwardAPI"].is_object() {
+            files.extend(downward(pod, &source["downwardAPI"], mode)?);
+        } else if let Some(token) = source["serviceAccountToken"].as_object() {
+            let account = pod["spec"]["serviceAccountName"].as_str().filter(|a| !a.is_empty()).unwrap_or("default");
+            let content = runtime.token(pod, account, source["serviceAccountToken"]["audience"].as_str(), source["serviceAccountToken"]["expirationSeconds"].as_i64().unwrap_or(3600), now)?;
+            let path = token.get("path").and_then(Value::as_str).unwrap_or("token");
+            // Readable by the pod's user alone, as the kubelet decides where there is one.
+            let one_user = pod["spec"]["securityContext"]["fsGroup"].is_null() && pod["spec"]["securityContext"]["runAsUser"].is_i64();
+            files.insert(path.to_owned(), (content.into_bytes(), if one_user { 0o644 } else { 0o644 }));
+        }
+    }
+    Ok(files)
+}
+
+fn host_path(runtime: &Runtime, node: &str, path: &str, kind: &str, now: Timestamp) -> Result<Volume, String> {
+    let tree = runtime.node_tree(node, now);
+    let found = tree.find(path);
+    let is_directory = found.and_then(|id| tree.get(id)).map(|inode| inode.is_directory());
+    let root = match (kind, found, is_directory) {
+        ("Directory", _, Some(false)) | ("Directory", None, _) => return Err(format!("hostPath type check failed: {path} is not a directory")),
+        ("File", _, Some(true)) | ("File", None, _) => return Err(format!("hostPath type check failed: {path} is not a file")),
+        ("Socket", ..) => return Err(format!("hostPath type check failed: {path} is not a socket file")),
+        ("CharDevice", None, _) => return Err(format!("hostPath type check failed: {path} is not a character device")),
+        ("FileOrCreate", None, _) => tree.put(path, Inode::file("", 0o644).at(now)),
+        (_, Some(id), _) => id,
+        (_, None, _) => tree.put(path, Inode::directory(0o755).at(now)),
+    };
+    Ok(Volume { tree, root, source: format!("hostPath:{path}"), file_system: "ext4", read_only: false })
+}
+
+fn claim(runtime: &Runtime, pod: &Value, name: &str, node: &str, group: Option<i64>, now: Timestamp) -> Result<Volume, String> {
+    let claim = runtime
+        .client
+        .get(gvr::PERSISTENT_VOLUME_CLAIMS, object::namespace(pod), name)
+        .ok_or_else(|| format!("error processing PVC {}/{name}: failed to fetch PVC from API server: persistentvolumeclaims {name:?} not found", object::namespace(pod)))?;
+    let bound = claim["spec"]["volumeName"].as_str().filter(|v| !v.is_empty() && claim["status"]["phase"] == "Bound");
+    let bound = bound.ok_or_else(|| format!("error processing PVC {}/{name}: PVC is not bound", object::namespace(pod)))?;
+    let volume = runtime.client.get(gvr::PERSISTENT_VOLUMES, "", bound).ok_or_else(|| format!("persistentvolumes {bound:?} not found"))?;
+    let path = volume["spec"]["hostPath"]["path"].as_str().or(volume["spec"]["local"]["path"].as_str());
+    if let Some(path) = path {
+        let kind = if volume["spec"]["local"].is_object() { "Directory" } else { volume["spec"]["hostPath"]["type"].as_str().unwrap_or_default() };
+        return host_path(runtime, node, path, kind, now).map(|v| Volume { source: format!("pv:{bound}"), ..v });
+    }
+    let tree = runtime.claim_tree(bound, || Tree::new(0o777, CLAIM, now));
+    if let Some(group) = group {
+        tree.change(ROOT, |inode| (inode.gid, inode.mode) = (group, inode.mode | 0o2070));
+    }
+    Ok(Volume { tree, root: ROOT, source: format!("pv:{bound}"), file_system: "ext4", read_only: false })
+}
