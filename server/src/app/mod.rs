@@ -66,6 +66,8 @@ pub struct Settings {
     pub public_url: String,
     /// As kubectl outside the jail reaches the gateway: `https://lab.example:8443`.
     pub gateway_url: String,
+    /// Where this machine reaches the gateway: the shells' relay leads there and nowhere else.
+    pub gateway_address: std::net::SocketAddr,
     /// PEM for kubeconfigs; `None` where clients trust the certificate anyway.
     pub gateway_authority: Option<String>,
     /// Whether people without an account may work.
@@ -89,6 +91,7 @@ impl Default for Settings {
         Self {
             public_url: "http://127.0.0.1:8080".to_owned(),
             gateway_url: "https://127.0.0.1:8443".to_owned(),
+            gateway_address: std::net::SocketAddr::from(([127, 0, 0, 1], 8443)),
             gateway_authority: None,
             guests: true,
             registration: true,

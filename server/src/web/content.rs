@@ -61,9 +61,9 @@ impl Content for NoContent {
 
 /// The labs that this server was given.
 #[derive(Debug, Clone)]
-pub struct Labs(pub Arc<Catalogue>);
+pub struct LabContent(pub Arc<Catalogue>);
 
-impl Labs {
+impl LabContent {
     fn with<T>(&self, lab: &str, params: &Params, read: impl FnOnce(&AttemptLab<'_>) -> T) -> Option<T> {
         let lab = self.0.lab(lab)?;
         let attempt = lab.for_attempt(params.clone()).ok()?;
@@ -71,7 +71,7 @@ impl Labs {
     }
 }
 
-impl Content for Labs {
+impl Content for LabContent {
     fn labs(&self) -> Vec<LabText> {
         self.0.labs().into_iter().map(|lab| text(lab)).collect()
     }

@@ -23,30 +23,28 @@ pub mod routes;
 pub mod terminal;
 pub mod update;
 
-pub use content::{Content, LabText, NoContent, Solution};
+pub use content::{Content, LabContent, LabText, NoContent, Solution};
 pub use routes::router;
 
 use crate::app::App;
 use cookies::Cookies;
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 /// What every handler holds. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Site {
     pub app: Arc<App>,
     pub content: Arc<dyn Content>,
-    /// Where the gateway listens: the one address that a learner's shell can reach.
-    pub gateway: SocketAddr,
     pub cookies: Cookies,
     /// Host and port of `public_url`.
     pub authority: Arc<str>,
 }
 
 impl Site {
-    pub fn new(app: Arc<App>, content: Arc<dyn Content>, gateway: SocketAddr) -> Self {
+    pub fn new(app: Arc<App>, content: Arc<dyn Content>) -> Self {
         let public_url = app.settings().public_url.clone();
         let (scheme, rest) = public_url.split_once("://").unwrap_or(("http", public_url.as_str()));
         let authority = rest.split('/').next().unwrap_or("").to_owned();
-        Self { cookies: Cookies { secure: scheme == "https" }, app, content, gateway, authority: authority.into() }
+        Self { cookies: Cookies { secure: scheme == "https" }, app, content, authority: authority.into() }
     }
 }

@@ -60,7 +60,7 @@ pub async fn terminal(
     site.app.attempt(&user, &id).await?;
     let upgrade = upgrade.max_message_size(FRAME_LIMIT).max_frame_size(FRAME_LIMIT);
     Ok(upgrade.on_upgrade(async move |mut socket| {
-        let shell = site.app.shell(&user, &id, site.gateway, (size.columns, size.rows)).await;
+        let shell = site.app.shell(&user, &id, (size.columns, size.rows)).await;
         match shell {
             Ok(shell) => serve(socket, &shell).await,
             Err(error) => {
