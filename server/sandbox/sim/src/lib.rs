@@ -19,6 +19,8 @@ pub mod network;
 pub mod scheduler;
 pub mod shell;
 pub mod step;
+#[cfg(test)]
+mod testing;
 
 pub use catalogue::ImageCatalogue;
 pub use step::{Context, Controller, Sim};
