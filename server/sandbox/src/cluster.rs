@@ -5,12 +5,13 @@ use crate::{
     files::{Description, Folder, is_snapshot_name},
     options::{Options, SandboxError, Time},
     probe::{Probe, ProbeOutcome},
+    template,
 };
 use apiserver::{Client, Router, Server, Snapshot, UserInfo};
 use axum::extract::Request;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
-use sim::{Sim, bootstrap, bootstrap::ClusterSpec, controllers};
+use sim::{Sim, bootstrap::ClusterSpec, controllers, scheduler::Scheduler};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// A simulated Kubernetes cluster.
@@ -32,9 +33,10 @@ impl Cluster {
         if let Some(folder) = &folder {
             folder.begin()?;
         }
+        let snapshot = template::of(&options, &description)?;
         let cluster = Self::build(options, description, folder)?;
-        let id = || cluster.description.id.clone();
-        bootstrap::bootstrap(&cluster.server, &cluster.description.spec).map_err(|source| SandboxError::Bootstrap { id: id(), source })?;
+        cluster.server.restore(&snapshot).map_err(SandboxError::disk("writing the new cluster's journal"))?;
+        cluster.sim.lock().restart();
         cluster.step();
         if let Some(folder) = &cluster.folder {
             folder.finish(&cluster.description)?;
@@ -57,8 +59,9 @@ impl Cluster {
             certificate_authority: options.certificate_authority.clone(),
         })
         .map_err(|error| SandboxError::Damaged { id: description.id.clone(), why: format!("its journal: {error}") })?;
-        let controllers = controllers::all(&options.certificate_authority);
-        let sim = Sim::new(&server, Arc::clone(&options.catalogue), description.seed, controllers);
+        let mut members = controllers::all(&options.certificate_authority);
+        members.push(Box::new(Scheduler::default()));
+        let sim = Sim::new(&server, Arc::clone(&options.catalogue), description.seed, members);
         Ok(Arc::new(Self {
             options,
             description,
@@ -172,18 +175,34 @@ impl Cluster {
         if !is_snapshot_name(name) {
             return Err(SandboxError::BadSnapshotName(name.to_owned()));
         }
-        self.snapshots.lock().insert(name.to_owned(), self.server.snapshot());
+        let snapshot = self.server.snapshot();
+        if let Some(folder) = &self.folder {
+            snapshot.write_to(&folder.snapshot(name)).map_err(SandboxError::disk(format!("writing snapshot {name:?}")))?;
+        }
+        self.snapshots.lock().insert(name.to_owned(), snapshot);
         Ok(())
     }
 
     /// Puts a remembered state in place of the present one. Clients that watch see the differences.
     pub fn restore(&self, name: &str) -> Result<(), SandboxError> {
-        let missing = || SandboxError::NoSnapshot { cluster: self.id().to_owned(), name: name.to_owned() };
-        let snapshot = self.snapshots.lock().get(name).cloned().ok_or_else(missing)?;
+        let snapshot = self.find_snapshot(name)?;
         let mut sim = self.sim.lock();
         self.server.restore(&snapshot).map_err(SandboxError::disk(format!("restoring snapshot {name:?}")))?;
         sim.restart();
         Ok(())
+    }
+
+    fn find_snapshot(&self, name: &str) -> Result<Snapshot, SandboxError> {
+        if let Some(snapshot) = self.snapshots.lock().get(name) {
+            return Ok(snapshot.clone());
+        }
+        let missing = || SandboxError::NoSnapshot { cluster: self.id().to_owned(), name: name.to_owned() };
+        let folder = self.folder.as_ref().filter(|_| is_snapshot_name(name)).ok_or_else(missing)?;
+        let read = Snapshot::read_from(&folder.snapshot(name)).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => missing(),
+            _ => SandboxError::disk(format!("reading snapshot {name:?}"))(error),
+        })?;
+        Ok(self.snapshots.lock().entry(name.to_owned()).or_insert(read).clone())
     }
 
     /// Names of the states that can be restored, in order.

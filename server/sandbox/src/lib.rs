@@ -14,6 +14,7 @@ mod files;
 mod options;
 mod probe;
 mod sandbox;
+mod template;
 
 pub use apiserver::{Body, Client, Router, Server, UserInfo};
 pub use cluster::Cluster;

@@ -1,0 +1,112 @@
+//! The facade: creation, time, snapshots, sleep, and what a restart finds.
+
+use jiff::Timestamp;
+use machinery::{Clock, clock::ManualClock, gvr};
+use sandbox::{ClusterSpec, ImageCatalogue, Options, Sandbox, SandboxError, Time};
+use serde_json::json;
+use std::{fs, path::Path, sync::Arc, time::Duration};
+
+fn options(data: Option<&Path>) -> (Options, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::at("2026-01-01T00:00:00Z".parse::<Timestamp>().unwrap()));
+    let options = Options::manual(clock.clone(), Arc::new(ImageCatalogue::default()));
+    (Options { data: data.map(Path::to_path_buf), ..options }, clock)
+}
+
+fn config_map(name: &str) -> serde_json::Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"}})
+}
+
+#[test]
+fn a_cluster_is_ready_when_it_is_there_and_clusters_are_apart() {
+    let sandbox = Sandbox::new(options(None).0).unwrap();
+    let one = sandbox.create("one", &ClusterSpec::default()).unwrap();
+    let two = sandbox.create("two", &ClusterSpec::default()).unwrap();
+    let node = one.client().get(gvr::NODES, "", "gpu-node").unwrap();
+    assert!(node["status"]["conditions"].as_array().unwrap().iter().any(|c| c["type"] == "Ready" && c["status"] == "True"));
+    one.client().create(gvr::CONFIG_MAPS, config_map("mine")).unwrap();
+    assert!(two.client().get(gvr::CONFIG_MAPS, "default", "mine").is_none());
+    assert!(matches!(sandbox.create("one", &ClusterSpec::default()), Err(SandboxError::Exists(_))));
+    assert!(matches!(sandbox.create("../x", &ClusterSpec::default()), Err(SandboxError::BadId(_))));
+    sandbox.delete("one").unwrap();
+    sandbox.delete("one").unwrap();
+    assert!(matches!(sandbox.get("one"), Err(SandboxError::NotFound(_))));
+    let ids: Vec<_> = sandbox.list().into_iter().map(|listed| listed.id).collect();
+    assert_eq!(ids, ["two"]);
+}
+
+#[test]
+fn settling_moves_simulated_time_to_what_comes_due() {
+    let (options, clock) = options(None);
+    let cluster = Sandbox::new(options).unwrap().create("one", &ClusterSpec::default()).unwrap();
+    let start = clock.now();
+    cluster.settle_manually(Duration::from_secs(3_600));
+    assert_eq!(clock.now(), start, "a cluster at rest takes no time");
+    let cron = json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "c", "namespace": "default"}, "spec": {
+        "schedule": "0 * * * *", "jobTemplate": {"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}}}}});
+    cluster.client().create(gvr::CRON_JOBS, cron).unwrap();
+    cluster.settle_manually(Duration::from_secs(60));
+    assert_eq!(clock.now(), start, "nothing comes due within a minute");
+    cluster.settle_manually(Duration::from_secs(3_600));
+    assert_eq!(cluster.client().list(gvr::JOBS, Some("default")).len(), 1);
+}
+
+#[test]
+fn what_was_acknowledged_is_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let sandbox = Sandbox::new(options(Some(folder.path())).0).unwrap();
+        let cluster = sandbox.create("one", &ClusterSpec::default()).unwrap();
+        cluster.client().create(gvr::CONFIG_MAPS, config_map("before")).unwrap();
+        cluster.snapshot("step-1").unwrap();
+        cluster.client().create(gvr::CONFIG_MAPS, config_map("after")).unwrap();
+        sandbox.create("gone", &ClusterSpec::default()).unwrap();
+        sandbox.delete("gone").unwrap();
+        sandbox.create("damaged", &ClusterSpec::default()).unwrap();
+    }
+    fs::write(folder.path().join("damaged/cluster.json"), "{").unwrap();
+    fs::create_dir_all(folder.path().join("unfinished/snapshots")).unwrap();
+    let sandbox = Sandbox::new(options(Some(folder.path())).0).unwrap();
+    assert!(!folder.path().join("unfinished").exists(), "a creation that did not end leaves nothing");
+    let listed: Vec<_> = sandbox.list().into_iter().map(|listed| (listed.id, listed.damaged.is_some())).collect();
+    assert_eq!(listed, [("damaged".to_owned(), true), ("one".to_owned(), false)]);
+    assert!(matches!(sandbox.get("damaged"), Err(SandboxError::Damaged { .. })));
+    let cluster = sandbox.open("one").unwrap();
+    assert!(cluster.client().get(gvr::CONFIG_MAPS, "default", "after").is_some());
+    assert_eq!(cluster.snapshots(), ["step-1"]);
+    cluster.restore("step-1").unwrap();
+    assert!(cluster.client().get(gvr::CONFIG_MAPS, "default", "before").is_some());
+    assert!(cluster.client().get(gvr::CONFIG_MAPS, "default", "after").is_none());
+    assert!(matches!(cluster.restore("nope"), Err(SandboxError::NoSnapshot { .. })));
+    assert!(matches!(cluster.snapshot("../x"), Err(SandboxError::BadSnapshotName(_))));
+    fs::write(folder.path().join("one/snapshots/step-1"), "no snapshot").unwrap();
+    drop((cluster, sandbox));
+    let cluster = Sandbox::new(options(Some(folder.path())).0).unwrap().open("one").unwrap();
+    assert!(matches!(cluster.restore("step-1"), Err(SandboxError::Disk { .. })), "a damaged snapshot is said to be one");
+}
+
+#[derive(Debug)]
+struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this test lets real time run")]
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_driver_reacts_by_itself_and_sleeps_when_told() {
+    let (options, _) = options(None);
+    let sandbox = Sandbox::new(Options { time: Time::Running(Arc::new(SystemClock)), ..options }).unwrap();
+    let cluster = sandbox.create("one", &ClusterSpec::default()).unwrap();
+    let namespace = |name: &str| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+    cluster.client().create(gvr::NAMESPACES, namespace("awake")).unwrap();
+    cluster.settle(Duration::from_secs(10)).await;
+    assert!(cluster.client().get(gvr::SERVICE_ACCOUNTS, "awake", "default").is_some());
+    cluster.sleep();
+    assert!(!cluster.is_awake());
+    cluster.client().create(gvr::NAMESPACES, namespace("asleep")).unwrap();
+    assert!(cluster.client().get(gvr::SERVICE_ACCOUNTS, "asleep", "default").is_none());
+    cluster.settle(Duration::from_secs(10)).await;
+    assert!(cluster.client().get(gvr::SERVICE_ACCOUNTS, "asleep", "default").is_some(), "whoever wakes it finds it where it was");
+}
