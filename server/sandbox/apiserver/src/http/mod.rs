@@ -8,11 +8,16 @@ mod body;
 mod discovery;
 mod endpoints;
 mod entry;
+mod log;
 mod negotiate;
 mod path;
+mod port_forward;
+mod proxy;
 mod query;
 mod resource;
 mod respond;
+mod session;
+mod spdy;
 mod stream;
 mod subresource;
 

@@ -3,14 +3,17 @@
 use super::{
     body, endpoints,
     entry::Incoming,
+    log,
     negotiate::Accepted,
+    port_forward, proxy,
     resource::{body_of, call, decode, include, patch_of, unknown},
     respond,
     respond::Answer,
+    session,
 };
 use crate::{
     call::Call,
-    subresources::{binding, status, token},
+    subresources::{binding, eviction, scale, status, token},
     verbs::{get, patch},
 };
 use machinery::{ApiError, Resource};
@@ -20,7 +23,8 @@ use std::sync::Arc;
 pub(super) async fn serve(incoming: Incoming, resource: Arc<Resource>, accepted: Accepted) -> Result<Answer, ApiError> {
     let name = incoming.path.subresource.clone();
     let Some(described) = resource.subresources.iter().find(|subresource| subresource.name == name) else { return Err(unknown()) };
-    if !described.verbs.contains(&incoming.verb) {
+    let streams = matches!(name.as_str(), "exec" | "attach" | "portforward" | "proxy");
+    if !streams && !described.verbs.contains(&incoming.verb) {
         return Err(endpoints::method_not_allowed());
     }
     let mut call = call(&incoming, resource.clone())?;
@@ -34,6 +38,36 @@ pub(super) async fn serve(incoming: Incoming, resource: Arc<Resource>, accepted:
             let (headers, bytes) = body_of(incoming).await?;
             let answer = token::request(&call, &body::value(body::format(&headers)?, &bytes)?)?;
             Ok(respond::object(&call, 201, accepted, machinery::table::IncludeObject::Metadata, &Arc::new(answer)))
+        }
+        ("eviction", "create") => {
+            let (headers, bytes) = body_of(incoming).await?;
+            eviction::evict(&mut call, &body::value(body::format(&headers)?, &bytes)?)?;
+            Ok(success(&call, accepted))
+        }
+        ("log", "get") => {
+            let query = incoming.query.clone();
+            drop(incoming);
+            log::serve(&query, &call).await
+        }
+        ("exec", "get" | "create") => session::serve(incoming, &call, false).await,
+        ("attach", "get" | "create") => session::serve(incoming, &call, true).await,
+        ("portforward", "get" | "create") => port_forward::serve(incoming, &call).await,
+        ("proxy", _) => proxy::serve(incoming, &call).await,
+        ("scale", "get") => {
+            let answer = scale::read(&call)?;
+            Ok(respond::object(&call, 200, accepted, include(&incoming)?, &Arc::new(answer)))
+        }
+        ("scale", "update") => {
+            let include = include(&incoming)?;
+            let (headers, bytes) = body_of(incoming).await?;
+            let answer = scale::replace(&mut call, body::value(body::format(&headers)?, &bytes)?)?;
+            Ok(respond::object(&call, 200, accepted, include, &Arc::new(answer)))
+        }
+        ("scale", "patch") => {
+            let include = include(&incoming)?;
+            let (kind, body) = patch_of(incoming, &mut call).await?;
+            let answer = scale::patch(&mut call, kind, &body)?;
+            Ok(respond::object(&call, 200, accepted, include, &Arc::new(answer)))
         }
         (_, "get") => {
             let object = get::get(&call)?;
