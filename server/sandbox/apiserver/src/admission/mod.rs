@@ -1,7 +1,15 @@
 //! Admission in the server's order: the mutating round before validation, the validating one after it.
 //! One plug-in, one file.
 
-pub mod namespace_lifecycle;
+mod default_classes;
+mod limit_ranger;
+mod namespace_lifecycle;
+mod node_restriction;
+mod pod_defaults;
+mod pod_security;
+mod priority_class;
+pub mod resource_quota;
+mod service_account;
 
 use crate::{
     call::{Call, Operation},
@@ -18,8 +26,22 @@ pub(crate) fn mutate(
     new: &mut Value,
     old: Option<&Value>,
 ) -> Result<(), ApiError> {
-    let _ = old;
     namespace_lifecycle::admit(call, transaction, operation, new)?;
+    node_restriction::validate(call, operation, Some(new), old)?;
+    if operation != Operation::Create {
+        return Ok(());
+    }
+    if call.is("", "pods") {
+        limit_ranger::mutate(call, transaction, operation, new);
+        service_account::admit(call, transaction, operation, new)?;
+        pod_defaults::priority(call, transaction, new)?;
+        pod_defaults::tolerations(new);
+        pod_defaults::runtime_class(call, transaction, new)?;
+    } else if call.is("", "persistentvolumeclaims") {
+        default_classes::claim(transaction, new);
+    } else if call.is("networking.k8s.io", "ingresses") {
+        default_classes::ingress(transaction, new);
+    }
     Ok(())
 }
 
@@ -31,9 +53,12 @@ pub(crate) fn validate(
     new: Option<&Value>,
     old: Option<&Value>,
 ) -> Result<(), ApiError> {
-    let _ = (new, old);
     if operation == Operation::Delete {
         namespace_lifecycle::protect(call, transaction)?;
+        node_restriction::validate(call, operation, new, old)?;
     }
-    Ok(())
+    limit_ranger::validate(call, transaction, operation, new)?;
+    pod_security::validate(call, transaction, operation, new, old)?;
+    priority_class::validate(call, transaction, new)?;
+    resource_quota::validate(call, transaction, operation, new, old)
 }

@@ -152,7 +152,7 @@ async fn receive(message: &[u8], stdin: &mut Option<mpsc::Sender<Bytes>>, resize
             let side = |name: &str| size[name].as_u64().and_then(|side| u16::try_from(side).ok());
             if let (Some(open), Some(columns), Some(rows)) = (resize.as_ref(), side("Width"), side("Height")) {
                 // A runtime that does not read sizes fills its queue; newer sizes are then left out.
-                drop(open.try_send((columns, rows)));
+                let _ = open.try_send((columns, rows));
             }
         }
         Some((&CLOSE, [STDIN, ..])) => *stdin = None,

@@ -1,5 +1,6 @@
 //! RBAC: who may do what (k8s.io/kubernetes/plugin/pkg/auth/authorizer/rbac).
 
+pub mod aggregation;
 pub mod escalation;
 pub mod rules;
 

@@ -50,7 +50,9 @@ pub(crate) fn insert(call: &mut Call, transaction: &mut Transaction, mut new: Va
         return Err(ApiError::already_exists(&call.resource.group, &plural, &name));
     }
     crate::effects::before_create(call, transaction, &mut new)?;
-    Ok(transaction.put(&group, &plural, new))
+    let stored = transaction.put(&group, &plural, new);
+    crate::effects::after_write(call, transaction, &stored);
+    Ok(transaction.state.get(&group, &plural, &namespace, &name).cloned().unwrap_or(stored))
 }
 
 fn generate_name(call: &Call, transaction: &Transaction, new: &mut Value) {

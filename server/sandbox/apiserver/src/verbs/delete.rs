@@ -84,8 +84,9 @@ pub(crate) fn remove(call: &mut Call, transaction: &mut Transaction, options: &D
         }
         return Ok(Deleted { object: transaction.put(&group, &plural, new), gone: false });
     }
-    effects::after_delete(call, transaction, &old);
+    effects::before_delete(call, transaction, &old);
     let object = transaction.remove(&group, &plural, &call.namespace, &name).unwrap_or(old);
+    effects::after_write(call, transaction, &object);
     Ok(Deleted { object, gone: true })
 }
 

@@ -100,14 +100,18 @@ pub(crate) fn change(
     admission::validate(call, transaction, Operation::Update, Some(&new), Some(&old))?;
     effects::before_update(call, transaction, &mut new, &old)?;
     if is_finished(call, &new) {
-        crate::effects::after_delete(call, transaction, &new);
-        return Ok(transaction.remove(&group, &plural, &call.namespace, &name).unwrap_or_else(|| Arc::new(new)));
+        effects::before_delete(call, transaction, &new);
+        let last = transaction.remove(&group, &plural, &call.namespace, &name).unwrap_or_else(|| Arc::new(new));
+        effects::after_write(call, transaction, &last);
+        return Ok(last);
     }
     object::set_meta(&mut new, "resourceVersion", object::resource_version(&old).to_string());
     if new == *old {
         return Ok(old);
     }
-    Ok(transaction.put(&group, &plural, new))
+    let stored = transaction.put(&group, &plural, new);
+    effects::after_write(call, transaction, &stored);
+    Ok(transaction.state.get(&group, &plural, &call.namespace, &name).cloned().unwrap_or(stored))
 }
 
 /// A terminating object whose last finalizer this write takes away ceases to exist.

@@ -1,0 +1,117 @@
+//! PodSecurity: the Pod Security Standards by the labels of the namespace, judged by the same engine as the checkers.
+
+use crate::{
+    call::{Call, Operation},
+    store::Transaction,
+};
+use machinery::{ApiError, FieldError, object};
+use pod_security::{Evaluation, Level, Policy, evaluate, pod_template};
+use serde_json::{Value, json};
+
+/// Pods of a namespace that are looked at when its labels change.
+const MOST: usize = 3000;
+
+pub(crate) fn validate(
+    call: &mut Call,
+    transaction: &Transaction,
+    operation: Operation,
+    new: Option<&Value>,
+    old: Option<&Value>,
+) -> Result<(), ApiError> {
+    let Some(new) = new.filter(|_| operation != Operation::Delete) else { return Ok(()) };
+    if call.is("", "namespaces") {
+        return if call.subresource.is_empty() { namespace(call, transaction, new, old) } else { Ok(()) };
+    }
+    let controller = !call.is("", "pods");
+    if !matches!(call.subresource.as_str(), "" | "ephemeralcontainers") {
+        return Ok(());
+    }
+    let Some(template) = pod_template(new) else { return Ok(()) };
+    let Some(space) = transaction.state.get("", "namespaces", "", object::namespace(new)) else { return Ok(()) };
+    let (policy, _) = Policy::from_labels(object::labels(space));
+    if policy.fully_privileged() {
+        return Ok(());
+    }
+    if let Some(old) = old {
+        let before = pod_template(old).map(|before| (before.metadata.clone(), before.spec.clone()));
+        let unchanged = before.is_some_and(|(metadata, spec)| {
+            spec == *template.spec && (!controller || metadata["annotations"] == template.metadata["annotations"])
+        });
+        if unchanged {
+            return Ok(());
+        }
+    }
+    let judge = |level: Level, version| evaluate(level, version, template.metadata, template.spec);
+    if !controller {
+        let enforced = judge(policy.enforce.level, policy.enforce.version);
+        if !enforced.allowed() {
+            let mut error = call.forbidden(object::name(new), &enforced.message());
+            if error.details.is_null() {
+                error.details = json!({});
+            }
+            return Err(error);
+        }
+    }
+    let warned: Evaluation = judge(policy.warn.level, policy.warn.version);
+    if !warned.allowed() {
+        call.warn([format!("would {}", warned.message().replacen("violates", "violate", 1))]);
+    }
+    Ok(())
+}
+
+fn namespace(call: &mut Call, transaction: &Transaction, new: &Value, old: Option<&Value>) -> Result<(), ApiError> {
+    let (policy, errors) = Policy::from_labels(object::labels(new));
+    let (before, errors_before) = old.map_or_else(Default::default, |old| Policy::from_labels(object::labels(old)));
+    if !errors.is_empty() && (old.is_none() || errors_before.is_empty()) {
+        let errors: Vec<_> = errors
+            .iter()
+            .map(|error| FieldError::invalid(format!("metadata.labels[{}]", error.label), &json!(error.value), error.error.to_string()))
+            .collect();
+        return Err(call.invalid(object::name(new), &errors));
+    }
+    if old.is_none() || policy.enforce == before.enforce || policy.enforce.level == Level::Privileged {
+        return Ok(());
+    }
+    // Relaxed within the same version: what was allowed before is allowed now.
+    if policy.enforce.version == before.enforce.version && policy.enforce.level < before.enforce.level {
+        return Ok(());
+    }
+    let warnings = existing(transaction, object::name(new), &policy);
+    call.warn(warnings);
+    Ok(())
+}
+
+/// What the pods of a namespace would be refused for, pods of the same reasons together.
+fn existing(transaction: &Transaction, namespace: &str, policy: &Policy) -> Vec<String> {
+    let mut found: Vec<(String, String, usize)> = Vec::new();
+    let pods: Vec<_> = transaction.state.list("", "pods", Some(namespace), None).map(|(_, pod)| pod).collect();
+    for pod in pods.iter().take(MOST) {
+        let evaluation = evaluate(policy.enforce.level, policy.enforce.version, &pod["metadata"], &pod["spec"]);
+        if evaluation.allowed() {
+            continue;
+        }
+        let reasons = evaluation.reasons();
+        match found.iter_mut().find(|(held, _, _)| *held == reasons) {
+            Some((_, _, count)) => *count += 1,
+            None => found.push((reasons, object::name(pod).to_owned(), 1)),
+        }
+    }
+    let mut lines: Vec<_> = found
+        .into_iter()
+        .map(|(reasons, name, count)| match count {
+            1 => format!("{name}: {reasons}"),
+            2 => format!("{name} (and 1 other pod): {reasons}"),
+            more => format!("{name} (and {} other pods): {reasons}", more - 1),
+        })
+        .collect();
+    lines.sort();
+    let mut warnings = Vec::new();
+    if pods.len() > MOST {
+        warnings.push(format!("new PodSecurity enforce level only checked against the first {MOST} of {} existing pods", pods.len()));
+    }
+    if !lines.is_empty() {
+        warnings.push(format!("existing pods in namespace {namespace:?} violate the new PodSecurity enforce level \"{}\"", policy.enforce));
+        warnings.extend(lines);
+    }
+    warnings
+}
