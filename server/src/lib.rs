@@ -12,6 +12,8 @@
 
 pub mod app;
 pub mod cli;
+pub mod config;
 pub mod gateway;
 pub mod state;
+pub mod telemetry;
 pub mod web;

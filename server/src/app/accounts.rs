@@ -269,6 +269,41 @@ impl App {
     }
 }
 
+/// The same rules for who makes accounts without a running server: the command line.
+#[derive(Debug)]
+pub struct AccountRules {
+    clock: crate::state::SystemClock,
+    random: crate::state::SystemRandom,
+}
+
+impl AccountRules {
+    pub fn on_this_machine() -> Self {
+        Self { clock: crate::state::SystemClock, random: crate::state::SystemRandom }
+    }
+
+    /// An account that keeps the rules, not yet stored.
+    pub fn account(&self, registration: &Registration, role: Role) -> Result<User, AppError> {
+        validate(registration)?;
+        let login = registration.login.trim();
+        let display_name = if registration.display_name.trim().is_empty() { login } else { registration.display_name.trim() };
+        Ok(User {
+            id: edge::id(&self.random),
+            login: Some(login.to_lowercase()),
+            display_name: display_name.to_owned(),
+            role,
+            password_hash: Some(self.hash(&registration.password)?),
+            disabled: false,
+            created_at: machinery::Clock::now(&self.clock),
+        })
+    }
+
+    pub fn hash(&self, password: &str) -> Result<String, AppError> {
+        check_password(password)?;
+        let hash = hasher().hash_password_with_salt(password.as_bytes(), &edge::bytes::<16>(&self.random));
+        hash.map(|hash| hash.to_string()).map_err(|error| AppError::internal("hash a password", error.to_string()))
+    }
+}
+
 /// argon2id with 19 MiB, 2 passes, 1 lane (OWASP Password Storage Cheat Sheet).
 fn hasher() -> Argon2<'static> {
     Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(19 * 1024, 2, 1, None).unwrap_or(Params::DEFAULT))

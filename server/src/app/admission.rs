@@ -66,7 +66,7 @@ impl Admission for App {
         }
         let opened = self.engine.open(cluster).await.map_err(|_| Refusal::Unauthorized)?;
         let user = opened.authenticate(bearer_token).await.ok_or(Refusal::Unauthorized)?;
-        Ok(Access { user, cluster: opened, token_id: hash.short() })
+        Ok(Access { user, cluster: opened, token_id: hash.short(), is_learner: false })
     }
 }
 
@@ -104,7 +104,7 @@ impl App {
             return Err(Refusal::Over("the time of this attempt is over".to_owned()));
         }
         let user = UserInfo { name: known.token.user_name, groups: known.token.user_groups, ..UserInfo::default() };
-        Ok(Access { user, cluster: known.cluster, token_id: hash.short() })
+        Ok(Access { user, cluster: known.cluster, token_id: hash.short(), is_learner: true })
     }
 
     fn is_over(&self, end: Option<Timestamp>) -> bool {

@@ -23,6 +23,7 @@ pub mod error;
 pub mod hints;
 pub mod keys;
 pub mod kube;
+pub mod labs;
 pub mod live;
 pub mod matrix;
 pub mod overview;
@@ -37,6 +38,7 @@ pub mod tokens;
 pub mod view;
 pub mod workspace;
 
+pub use self::labs::Labs;
 pub use accounts::{Registration, SignedIn};
 pub use apply::Applied;
 pub use checking::{TaskVerdict, Which};

@@ -1,7 +1,8 @@
 //! Who may enter which cluster.
 
 use async_trait::async_trait;
-use provision::{Cluster, UserInfo};
+use http::{Request, Response};
+use provision::{Body, Cluster, UserInfo};
 use std::{fmt::Debug, sync::Arc};
 
 /// A request that may pass.
@@ -11,6 +12,8 @@ pub struct Access {
     pub cluster: Arc<dyn Cluster>,
     /// Names the token in limits and audit rows without giving it away.
     pub token_id: String,
+    /// The holder is the cluster's learner, not a ServiceAccount of it.
+    pub is_learner: bool,
 }
 
 /// A request that may not, in words for the person at the other end.
@@ -34,4 +37,11 @@ pub enum Refusal {
 #[async_trait]
 pub trait Admission: Send + Sync + Debug {
     async fn admit(&self, cluster: &str, bearer_token: &str) -> Result<Access, Refusal>;
+}
+
+/// What the gateway answers itself, below `/clusters/<id>/cordon/`, for tools that hold a learner's token.
+#[async_trait]
+pub trait Extension: Send + Sync + Debug {
+    /// `path` as `/cordon/v1/scan`; the request is authenticated, bounded and counted like any other.
+    async fn answer(&self, cluster: &str, access: &Access, path: &str, request: Request<Body>) -> Response<Body>;
 }

@@ -1,6 +1,6 @@
 //! The way of one request through the gateway.
 
-use crate::gateway::access::{Access, Admission, Refusal};
+use crate::gateway::access::{Access, Admission, Extension, Refusal};
 use crate::gateway::audit::{AuditRow, AuditSink};
 use crate::gateway::request::{self, RequestInfo};
 use crate::gateway::token;
@@ -43,15 +43,22 @@ impl Default for Limits {
 pub struct Gateway {
     admission: Arc<dyn Admission>,
     audit: Arc<dyn AuditSink>,
+    extension: Option<Arc<dyn Extension>>,
     clock: Arc<dyn Clock>,
     limits: Limits,
     rate: DefaultKeyedRateLimiter<String>,
 }
 
 impl Gateway {
-    pub fn new(admission: Arc<dyn Admission>, audit: Arc<dyn AuditSink>, clock: Arc<dyn Clock>, limits: Limits) -> Arc<Self> {
+    pub fn new(
+        admission: Arc<dyn Admission>,
+        audit: Arc<dyn AuditSink>,
+        extension: Option<Arc<dyn Extension>>,
+        clock: Arc<dyn Clock>,
+        limits: Limits,
+    ) -> Arc<Self> {
         let rate = RateLimiter::keyed(Quota::per_second(limits.requests_per_second).allow_burst(limits.burst));
-        Arc::new(Self { admission, audit, clock, limits, rate })
+        Arc::new(Self { admission, audit, extension, clock, limits, rate })
     }
 
     /// The gateway as a service for [`crate::gateway::listener::serve`].
@@ -110,7 +117,10 @@ impl Gateway {
         }
         let created = *request.method() == Method::POST && info.name.is_empty() && !info.resource.starts_with('/');
         let response = match self.prepare(request, rest) {
-            Ok(request) => access.cluster.serve(access.user.clone(), request).await,
+            Ok(request) => match &self.extension {
+                Some(extension) if rest.starts_with("/cordon/") => extension.answer(cluster, &access, rest, request).await,
+                _ => access.cluster.serve(access.user.clone(), request).await,
+            },
             Err(error) => refuse(&error),
         };
         let (response, name) =

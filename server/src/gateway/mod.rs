@@ -14,8 +14,9 @@ pub mod listener;
 pub mod request;
 pub mod tls;
 pub mod token;
+pub mod tools;
 
-pub use access::{Access, Admission, Refusal};
+pub use access::{Access, Admission, Extension, Refusal};
 pub use audit::{AuditRow, AuditSink};
 pub use door::{Gateway, Limits};
 pub use tls::Tls;

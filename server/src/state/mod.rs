@@ -2,5 +2,8 @@
 
 pub mod edge;
 pub mod files;
+pub mod programs;
+pub mod server;
 
+pub use self::server::{Server, Site};
 pub use edge::{Random, SystemClock, SystemRandom};

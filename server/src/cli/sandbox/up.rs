@@ -92,7 +92,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
     let cluster = super::bare::open(&arguments, &data, tls.authority.clone().unwrap_or_default(), clock.clone()).await?;
     let (admission, users) = Tokens::new(cluster);
-    let gateway = Gateway::new(Arc::new(admission), Arc::new(LogOnly), clock, generous());
+    let gateway = Gateway::new(Arc::new(admission), Arc::new(LogOnly), None, clock, generous());
     let stop = CancellationToken::new();
     let serving =
         tokio::spawn(listener::serve(listener, Some(tls.config.clone()), gateway.service(), ConnectionLimits::default(), stop.clone()));
@@ -114,7 +114,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     println!("{}", folder.join("admin.kubeconfig").display());
     eprintln!("cordon: a simulated cluster answers at {server}\ncordon: export KUBECONFIG={}", folder.join("admin.kubeconfig").display());
 
-    interrupted().await;
+    crate::cli::interrupted().await;
     stop.cancel();
     let _ = serving.await;
     Ok(ExitCode::SUCCESS)
@@ -124,22 +124,6 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 fn generous() -> Limits {
     let many = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
     Limits { requests_per_second: many(5_000), burst: many(20_000), ..Limits::default() }
-}
-
-async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
-    }
 }
 
 /// The tokens of one foreground cluster; in memory only.
@@ -186,7 +170,7 @@ impl Admission for Tokens {
         if cluster != CLUSTER {
             return Err(Refusal::Forbidden);
         }
-        Ok(Access { user, cluster: self.cluster.clone(), token_id: hash.short() })
+        Ok(Access { user, cluster: self.cluster.clone(), token_id: hash.short(), is_learner: true })
     }
 }
 

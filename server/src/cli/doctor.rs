@@ -1,0 +1,150 @@
+//! `cordon doctor`: what this machine can run, and why not.
+
+use crate::state::{programs, server::jail_config};
+use clap::{Args, ValueEnum};
+use provision::{Capabilities, SandboxProvisioner};
+use serde::Serialize;
+use std::path::Path;
+use std::process::ExitCode;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Line {
+    what: String,
+    /// `None`: neither good nor bad, only so.
+    good: Option<bool>,
+    says: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    help: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Section {
+    title: &'static str,
+    lines: Vec<Line>,
+}
+
+fn line(what: &str, good: impl Into<Option<bool>>, says: impl Into<String>, help: impl Into<String>) -> Line {
+    Line { what: what.to_owned(), good: good.into(), says: says.into(), help: help.into() }
+}
+
+/// Exit code 1 where labs cannot be done at all.
+pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let sections = tokio::task::spawn_blocking(|| vec![engines(), shell(), tools(), hardware()]).await?;
+    match arguments.format {
+        Format::Json => println!("{}", serde_json::to_string_pretty(&sections)?),
+        Format::Text => print(&sections),
+    }
+    let usable = sections.first().is_some_and(|engines| engines.lines.iter().any(|line| line.good == Some(true)));
+    Ok(if usable { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn print(sections: &[Section]) {
+    for section in sections {
+        println!("{}", section.title);
+        for line in &section.lines {
+            let mark = match line.good {
+                Some(true) => "ok",
+                Some(false) => "no",
+                None => "--",
+            };
+            println!("  {mark}  {}: {}", line.what, line.says);
+            for help in line.help.lines() {
+                println!("        {help}");
+            }
+        }
+    }
+}
+
+fn engines() -> Section {
+    let engine = |name: &str, capabilities: Capabilities| {
+        let says = match &capabilities.unavailable {
+            Some(why) => why.clone(),
+            None if capabilities.simulated => "an embedded Kubernetes; nodes, GPUs and containers are simulated".to_owned(),
+            None => "available".to_owned(),
+        };
+        line(name, capabilities.unavailable.is_none(), says, "")
+    };
+    let lines = vec![
+        engine("sandbox", SandboxProvisioner::offers()),
+        engine("kind", provision::kind::offers()),
+        engine("host", provision::host::offers()),
+    ];
+    Section { title: "Engines", lines }
+}
+
+fn shell() -> Section {
+    let title = "Shell in the browser";
+    let lacking = |why: String| Section { title, lines: vec![line("jail", false, why, "Without it labs are done in the editor, or with kubectl on one's own machine.")] };
+    let Ok(folder) = tempfile::Builder::new().prefix("cordon-doctor-").tempdir() else {
+        return lacking("no temporary folder can be made".to_owned());
+    };
+    let jails = match jail::Jails::open(jail_config(folder.path())) {
+        Ok(jails) => jails,
+        Err(error) => return lacking(crate::app::error::chain(&error)),
+    };
+    let report = jails.report();
+    let mut lines = vec![if report.available {
+        line("jail", true, format!("works ({})", report.bubblewrap.trim()), "")
+    } else {
+        line("jail", false, report.problem.clone(), report.hint.clone())
+    }];
+    if report.available {
+        let says = if report.own_uid { "each learner has one of their own" } else { "all learners share this user's; run the server as root to separate them" };
+        lines.push(line("uid", report.own_uid, says, ""));
+        lines.extend(report.limits.iter().map(|limit| line(&format!("limit on {}", limit.name), limit.holds, limit.how.clone(), "")));
+        lines.extend(report.programs.iter().map(|(name, there)| line(name, *there, if *there { "in the shell" } else { "not in the shell" }, "")));
+    }
+    Section { title, lines }
+}
+
+fn tools() -> Section {
+    let kubectl = match programs::kubectl() {
+        Some(path) => line("kubectl", true, format!("1.{} ({})", programs::kubectl_minor(&path).unwrap_or(0), path.display()), ""),
+        None => match programs::find("kubectl") {
+            Some(path) => line("kubectl", false, format!("{} is older than 1.31", path.display()), "`make run` fetches one of its own."),
+            None => line("kubectl", false, "not found", "`make run` fetches one; or see https://kubernetes.io/docs/tasks/tools/"),
+        },
+    };
+    let docker = match programs::find("docker") {
+        None => line("Docker", None, "not installed; nothing in this version needs it", ""),
+        Some(path) => match programs::output(&path, &["version", "--format", "{{.Server.Version}}"]) {
+            Some(version) => line("Docker", None, format!("{}; nothing in this version needs it", version.trim()), ""),
+            None => line("Docker", None, "installed, but its daemon does not answer; nothing in this version needs it", ""),
+        },
+    };
+    let bwrap = match programs::find("bwrap").and_then(|path| programs::output(&path, &["--version"])) {
+        Some(version) => line("bubblewrap", true, version.trim().to_owned(), ""),
+        None => line("bubblewrap", false, "not found", "apt-get install bubblewrap"),
+    };
+    Section { title: "Programs", lines: vec![kubectl, bwrap, docker] }
+}
+
+fn hardware() -> Section {
+    let gpus = programs::find("nvidia-smi").and_then(|path| programs::output(&path, &["-L"]));
+    let gpu = match gpus.as_deref().map(str::trim).filter(|list| !list.is_empty()) {
+        Some(list) => line("NVIDIA GPU", None, format!("{} found; the sandbox simulates its own", list.lines().count()), ""),
+        None => line("NVIDIA GPU", None, "none found; the sandbox simulates its own", ""),
+    };
+    let restricts = std::fs::read_to_string("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").ok();
+    let apparmor = match restricts.as_deref().map(str::trim) {
+        Some("1") if Path::new("/etc/apparmor.d/bwrap").exists() || Path::new("/etc/apparmor.d/bwrap-userns-restrict").exists() => {
+            line("AppArmor", true, "restricts user namespaces, and has a profile for bubblewrap", "")
+        }
+        Some("1") => line("AppArmor", false, "restricts user namespaces (as Ubuntu 24.04 does), and has no profile for bubblewrap", "See the jail's line above for the profile, where the jail does not work."),
+        _ => line("AppArmor", None, "does not restrict user namespaces", ""),
+    };
+    Section { title: "Machine", lines: vec![gpu, apparmor] }
+}
