@@ -139,7 +139,11 @@ pub struct Config {
 
 impl std::fmt::Debug for Config {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Config").field("data", &self.data).field("web", &self.web_listen).field("gateway", &self.gateway_listen).finish_non_exhaustive()
+        f.debug_struct("Config")
+            .field("data", &self.data)
+            .field("web", &self.web_listen)
+            .field("gateway", &self.gateway_listen)
+            .finish_non_exhaustive()
     }
 }
 
@@ -150,7 +154,8 @@ impl Config {
             None => ("the defaults".to_owned(), String::new()),
             Some(path) => {
                 let name = path.display().to_string();
-                let text = std::fs::read_to_string(path).map_err(|error| ConfigError::File { file: name.clone(), why: error.to_string() })?;
+                let text =
+                    std::fs::read_to_string(path).map_err(|error| ConfigError::File { file: name.clone(), why: error.to_string() })?;
                 (name, text)
             }
         };
@@ -275,16 +280,35 @@ mod tests {
         // Every commented key is one that the parser knows, and where the example shows a default, it is the default.
         let uncommented: String = example
             .lines()
-            .map(|line| line.strip_prefix('#').filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()) && rest.contains(" = ")).unwrap_or(line))
+            .map(|line| {
+                line.strip_prefix('#')
+                    .filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()) && rest.contains(" = "))
+                    .unwrap_or(line)
+            })
             .collect::<Vec<_>>()
             .join("\n");
         let shown = parse(&uncommented).unwrap();
         assert_eq!(
             (shown.clusters, shown.clusters_per_user, shown.idle_after, shown.keep_ended, shown.web_listen, shown.gateway_listen),
-            (defaults.clusters, defaults.clusters_per_user, defaults.idle_after, defaults.keep_ended, defaults.web_listen, defaults.gateway_listen)
+            (
+                defaults.clusters,
+                defaults.clusters_per_user,
+                defaults.idle_after,
+                defaults.keep_ended,
+                defaults.web_listen,
+                defaults.gateway_listen
+            )
         );
         assert_eq!(
-            (shown.requests_per_second, shown.burst, shown.session_lifetime, shown.keep_audit, shown.guests, shown.registration, &shown.data),
+            (
+                shown.requests_per_second,
+                shown.burst,
+                shown.session_lifetime,
+                shown.keep_audit,
+                shown.guests,
+                shown.registration,
+                &shown.data
+            ),
             (defaults.requests_per_second, defaults.burst, defaults.session_lifetime, defaults.keep_audit, true, true, &defaults.data)
         );
         assert!(shown.https && shown.web_tls && shown.given_tls.is_some() && shown.database.is_some());
@@ -329,7 +353,8 @@ mod tests {
 
     #[test]
     fn the_command_line_wins() {
-        let overrides = Overrides { data: Some("~/x".into()), web_listen: "127.0.0.1:1".parse().ok(), home: Some("/h".into()), ..Overrides::default() };
+        let overrides =
+            Overrides { data: Some("~/x".into()), web_listen: "127.0.0.1:1".parse().ok(), home: Some("/h".into()), ..Overrides::default() };
         let config = Config::parse("f", "data = \"/d\"\n[web]\nlisten = \"127.0.0.1:2\"", overrides).unwrap();
         assert_eq!((config.data.as_path(), config.web_listen.port()), (Path::new("/h/x"), 1));
         assert!(Config::parse("f", "", Overrides::default()).unwrap_err().to_string().contains("data"));

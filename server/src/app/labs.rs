@@ -26,12 +26,17 @@ impl Labs {
         &self.catalogue
     }
 
-    fn attempt<T>(&self, lab: &str, params: &BTreeMap<String, String>, work: impl FnOnce(&AttemptLab<'_>) -> Result<T, String>) -> Result<T, CourseError> {
+    fn attempt<T>(
+        &self,
+        lab: &str,
+        params: &BTreeMap<String, String>,
+        work: impl FnOnce(&AttemptLab<'_>) -> Result<T, String>,
+    ) -> Result<T, CourseError> {
         let failed = |message: String| CourseError { lab: lab.to_owned(), message };
         let found = self.catalogue.lab(lab).ok_or_else(|| failed("there is no such lab".to_owned()))?;
-        let attempt = found.for_attempt(params.clone()).map_err(|problems| {
-            failed(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
-        })?;
+        let attempt = found
+            .for_attempt(params.clone())
+            .map_err(|problems| failed(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
         work(&attempt).map_err(failed)
     }
 }
@@ -49,7 +54,12 @@ fn plan(lab: &Lab) -> LabPlan {
         digest: lab.digest.clone(),
         time_limit: (lab.spec.minutes > 0).then(|| Duration::from_secs(u64::from(lab.spec.minutes) * 60)),
         cluster: ClusterSpec { nodes: lab.spec.cluster.nodes.iter().map(node).collect(), ..ClusterSpec::default() },
-        steps: lab.spec.steps.iter().map(|step| StepPlan { id: step.id.clone(), title: step.title.clone(), tasks: step.tasks.clone() }).collect(),
+        steps: lab
+            .spec
+            .steps
+            .iter()
+            .map(|step| StepPlan { id: step.id.clone(), title: step.title.clone(), tasks: step.tasks.clone() })
+            .collect(),
         tasks: lab
             .spec
             .tasks

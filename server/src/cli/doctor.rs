@@ -87,7 +87,10 @@ fn engines() -> Section {
 
 fn shell() -> Section {
     let title = "Shell in the browser";
-    let lacking = |why: String| Section { title, lines: vec![line("jail", false, why, "Without it labs are done in the editor, or with kubectl on one's own machine.")] };
+    let lacking = |why: String| Section {
+        title,
+        lines: vec![line("jail", false, why, "Without it labs are done in the editor, or with kubectl on one's own machine.")],
+    };
     let Ok(folder) = tempfile::Builder::new().prefix("cordon-doctor-").tempdir() else {
         return lacking("no temporary folder can be made".to_owned());
     };
@@ -102,10 +105,16 @@ fn shell() -> Section {
         line("jail", false, report.problem.clone(), report.hint.clone())
     }];
     if report.available {
-        let says = if report.own_uid { "each learner has one of their own" } else { "all learners share this user's; run the server as root to separate them" };
+        let says = if report.own_uid {
+            "each learner has one of their own"
+        } else {
+            "all learners share this user's; run the server as root to separate them"
+        };
         lines.push(line("uid", report.own_uid, says, ""));
         lines.extend(report.limits.iter().map(|limit| line(&format!("limit on {}", limit.name), limit.holds, limit.how.clone(), "")));
-        lines.extend(report.programs.iter().map(|(name, there)| line(name, *there, if *there { "in the shell" } else { "not in the shell" }, "")));
+        lines.extend(
+            report.programs.iter().map(|(name, there)| line(name, *there, if *there { "in the shell" } else { "not in the shell" }, "")),
+        );
     }
     Section { title, lines }
 }
@@ -143,7 +152,12 @@ fn hardware() -> Section {
         Some("1") if Path::new("/etc/apparmor.d/bwrap").exists() || Path::new("/etc/apparmor.d/bwrap-userns-restrict").exists() => {
             line("AppArmor", true, "restricts user namespaces, and has a profile for bubblewrap", "")
         }
-        Some("1") => line("AppArmor", false, "restricts user namespaces (as Ubuntu 24.04 does), and has no profile for bubblewrap", "See the jail's line above for the profile, where the jail does not work."),
+        Some("1") => line(
+            "AppArmor",
+            false,
+            "restricts user namespaces (as Ubuntu 24.04 does), and has no profile for bubblewrap",
+            "See the jail's line above for the profile, where the jail does not work.",
+        ),
         _ => line("AppArmor", None, "does not restrict user namespaces", ""),
     };
     Section { title: "Machine", lines: vec![gpu, apparmor] }

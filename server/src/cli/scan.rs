@@ -48,9 +48,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Format::Table => print_table(&report, &found),
     }
     let rank = |severity: &str| SEVERITIES.iter().position(|known| *known == severity);
-    let failed = arguments.fail_on.as_deref().and_then(rank).is_some_and(|least| {
-        found.iter().any(|entry| entry["Severity"].as_str().and_then(rank).is_some_and(|severity| severity >= least))
-    });
+    let failed =
+        arguments.fail_on.as_deref().and_then(rank).is_some_and(|least| {
+            found.iter().any(|entry| entry["Severity"].as_str().and_then(rank).is_some_and(|severity| severity >= least))
+        });
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -67,7 +68,8 @@ fn print_table(report: &Value, found: &[&Value]) {
         println!("no known vulnerabilities");
     }
     for entry in found {
-        let fixed = if text(entry, "FixedVersion").is_empty() { "no fix".to_owned() } else { format!("fixed in {}", text(entry, "FixedVersion")) };
+        let fixed =
+            if text(entry, "FixedVersion").is_empty() { "no fix".to_owned() } else { format!("fixed in {}", text(entry, "FixedVersion")) };
         println!(
             "{:<9} {:<18} {} {} ({fixed}) {}",
             text(entry, "Severity"),

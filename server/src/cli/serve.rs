@@ -53,7 +53,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     println!("Clusters answer at {}", server.gateway_url.as_str().trim_end_matches('/'));
     if let Some(link) = &server.first_admin {
         println!("There is no administrator yet. Whoever opens this link first becomes it (it works once, for a day):");
-        println!("  {url}/links/{}", link.reveal());
+        println!("  {url}/join/{}", link.reveal());
     }
     let report = server.site.app.jails().report();
     if !report.available {

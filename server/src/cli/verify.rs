@@ -26,7 +26,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         None => {
             let data = arguments.data.or_else(|| Some(crate::state::programs::home()?.join(".local/share/cordon")));
             let folder = data.context("say which key with --public-key FILE")?.join("keys");
-            anyhow::ensure!(folder.join("receipts.pem").is_file(), "say which key with --public-key FILE; there is no server's key on this machine");
+            anyhow::ensure!(
+                folder.join("receipts.pem").is_file(),
+                "say which key with --public-key FILE; there is no server's key on this machine"
+            );
             crate::app::keys::Keys::open(&folder, &crate::state::SystemRandom)?.public_pem()
         }
     };

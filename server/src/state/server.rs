@@ -57,8 +57,11 @@ impl Server {
         }
         .context("cannot open the database")?;
 
-        let web = TcpListener::bind(config.web_listen).await.with_context(|| format!("the pages cannot listen on {}", config.web_listen))?;
-        let door = TcpListener::bind(config.gateway_listen).await.with_context(|| format!("the gateway cannot listen on {}", config.gateway_listen))?;
+        let web =
+            TcpListener::bind(config.web_listen).await.with_context(|| format!("the pages cannot listen on {}", config.web_listen))?;
+        let door = TcpListener::bind(config.gateway_listen)
+            .await
+            .with_context(|| format!("the gateway cannot listen on {}", config.gateway_listen))?;
         let (web_address, door_address) = (web.local_addr()?, door.local_addr()?);
         let public_url = match &config.public_url {
             Some(url) => url.clone(),
@@ -167,7 +170,12 @@ impl Server {
 /// Held until the process ends, however it ends.
 fn lock(data: &Path) -> anyhow::Result<std::fs::File> {
     let path = data.join("lock");
-    let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .with_context(|| format!("cannot open {}", path.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => bail!("another cordon runs on the data folder {}", data.display()),

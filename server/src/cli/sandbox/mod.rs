@@ -3,7 +3,6 @@
 use clap::Subcommand;
 use std::process::ExitCode;
 
-mod bare;
 mod up;
 
 #[derive(Debug, Subcommand)]

@@ -5,12 +5,12 @@ use crate::gateway::audit::LogOnly;
 use crate::gateway::listener::{self, ConnectionLimits};
 use crate::gateway::token::{Token, TokenHash};
 use crate::gateway::{Access, Admission, Gateway, Limits, Refusal, Tls};
-use crate::state::{SystemClock, SystemRandom, files};
+use crate::state::{SystemClock, SystemRandom, edge, files};
 use anyhow::Context;
 use async_trait::async_trait;
 use clap::Args;
 use machinery::Clock;
-use provision::{Cluster, NodeSpec, UserInfo};
+use provision::{Cluster, ClusterSpec, NodeSpec, ProvisionError, Provisioner, SandboxProvisioner, UserInfo};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -28,13 +28,13 @@ pub struct Arguments {
     /// Where certificates and the cluster's state are kept; the same folder again is the same cluster. Without it, nothing outlives the command.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// A node: `name=NAME[,gpus=N][,product=NAME]`; once per node. Default: one node `gpu-node-1` with one GPU.
+    /// A node: `name=NAME[,gpus=N][,product=NAME]`; once per node. Default: one node `gpu-node` with one GPU.
     #[arg(long = "node", value_name = "NODE", value_parser = parse_node)]
     nodes: Vec<NodeSpec>,
     /// Let images that the catalogue does not know run as something that does nothing, instead of failing to be pulled.
     #[arg(long)]
     run_unknown_images: bool,
-    /// Start with the NVIDIA device plugin deployed, so that nodes offer `nvidia.com/gpu`.
+    /// Nodes offer their `nvidia.com/gpu` from the start, as if the NVIDIA device plugin had been deployed.
     #[arg(long)]
     device_plugin: bool,
     /// Where the three kubeconfigs are written. Default: the data folder, else a temporary one.
@@ -46,8 +46,15 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn data_kept(&self) -> bool {
-        self.data.is_some()
+    fn spec(&self) -> ClusterSpec {
+        let mut spec = ClusterSpec { run_unknown_images: self.run_unknown_images, ..ClusterSpec::default() };
+        if !self.nodes.is_empty() {
+            spec.nodes = self.nodes.clone();
+        }
+        for node in &mut spec.nodes {
+            node.gpus_in_capacity = self.device_plugin && node.gpus > 0;
+        }
+        spec
     }
 }
 
@@ -90,7 +97,16 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
     let tls = Tls::own(&data.join("tls"), std::slice::from_ref(&host), clock.now()).context("cannot prepare TLS")?;
 
-    let cluster = super::bare::open(&arguments, &data, tls.authority.clone().unwrap_or_default(), clock.clone()).await?;
+    let kept = arguments.data.is_some().then(|| data.join("clusters"));
+    let sandbox = sandbox::Sandbox::new(sandbox::Options {
+        data: kept,
+        time: sandbox::Time::Running(clock.clone()),
+        catalogue: Arc::new(crate::state::server::images()?),
+        certificate_authority: tls.authority.clone().unwrap_or_default(),
+        issuer: sandbox::Options::DEFAULT_ISSUER.to_owned(),
+        seed: u64::from_le_bytes(edge::bytes(&SystemRandom)),
+    })?;
+    let cluster = open(SandboxProvisioner::new(sandbox), arguments.spec()).await?;
     let (admission, users) = Tokens::new(cluster);
     let gateway = Gateway::new(Arc::new(admission), Arc::new(LogOnly), None, clock, generous());
     let stop = CancellationToken::new();
@@ -118,6 +134,17 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     stop.cancel();
     let _ = serving.await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The cluster that the data folder holds, or a new one.
+async fn open(engine: SandboxProvisioner, spec: ClusterSpec) -> anyhow::Result<Arc<dyn Cluster>> {
+    match engine.open(CLUSTER).await {
+        Ok(cluster) => return Ok(cluster),
+        Err(ProvisionError::NotFound) => {}
+        Err(error) => return Err(error).context("cannot open the cluster"),
+    }
+    let (progress, _) = tokio::sync::mpsc::unbounded_channel();
+    engine.create(CLUSTER, &spec, progress).await.context("cannot make the cluster")
 }
 
 /// The limits of a cluster whose only user is the one who started it.
