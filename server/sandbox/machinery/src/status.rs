@@ -53,9 +53,16 @@ impl ApiError {
 
     /// Validation failed: `Pod "a" is invalid: [field: …, field: …]`. `kind` as in `Pod` or `Deployment.apps`.
     pub fn invalid(group: &str, kind: &str, name: &str, errors: &[FieldError]) -> Self {
-        let list = match errors {
-            [one] => one.to_string(),
-            many => format!("[{}]", many.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+        // The message says each thing once, the causes say all.
+        let mut messages: Vec<String> = Vec::new();
+        for message in errors.iter().map(ToString::to_string) {
+            if !messages.contains(&message) {
+                messages.push(message);
+            }
+        }
+        let list = match messages.as_slice() {
+            [one] => one.clone(),
+            many => format!("[{}]", many.join(", ")),
         };
         let qualified = qualified(group, kind);
         let mut error = Self::named(422, "Invalid", group, kind, name, format!("{qualified} {name:?} is invalid: {list}"));
