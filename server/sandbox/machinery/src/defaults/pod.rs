@@ -13,6 +13,9 @@ pub(super) fn pod(pod: &mut Value) {
         }
         pod_requests(spec);
         missing(spec, "enableServiceLinks", true);
+        if spec["terminationGracePeriodSeconds"].as_i64().is_some_and(|seconds| seconds < 0) {
+            spec["terminationGracePeriodSeconds"] = 1.into();
+        }
         self::spec(spec);
         if spec["hostNetwork"] == true {
             for list in ["initContainers", "containers"] {

@@ -3,6 +3,7 @@
 //! (k8s.io/kubernetes/pkg/registry/*/*/strategy.go). Kinds that do more have their own file.
 
 mod custom;
+mod disabled;
 mod job;
 mod pod;
 mod quality;
@@ -25,6 +26,9 @@ pub fn prepare_create(resource: &Resource, object: &mut Value) {
     if has_status(group, kind) {
         object["status"] = json!({});
         defaults::set(resource, object);
+    }
+    if let Some(spec) = pod_spec(group, kind, object) {
+        disabled::drop_fields(spec);
     }
     if has_generation(group, kind) {
         set_meta(object, "generation", 1);
@@ -64,6 +68,9 @@ pub fn prepare_update(resource: &Resource, subresource: &str, new: &mut Value, o
             return;
         }
         _ => return,
+    }
+    if let Some(spec) = pod_spec(group, kind, new) {
+        disabled::drop_fields(spec);
     }
     if has_status(group, kind) || kind == "Node" {
         keep(new, old, "status");
@@ -137,6 +144,18 @@ fn has_generation(group: &str, kind: &str) -> bool {
         "resource.k8s.io" => matches!(kind, "DeviceClass" | "ResourceSlice" | "DeviceTaintRule"),
         _ => false,
     }
+}
+
+/// The pod spec of a pod, or the one in a workload's template.
+fn pod_spec<'a>(group: &str, kind: &str, object: &'a mut Value) -> Option<&'a mut Value> {
+    let path: &[&str] = match (group, kind) {
+        ("", "Pod") => &["spec"],
+        ("", "PodTemplate") => &["template", "spec"],
+        ("batch", "CronJob") => &["spec", "jobTemplate", "spec", "template", "spec"],
+        ("" | "apps" | "batch", _) => &["spec", "template", "spec"],
+        _ => return None,
+    };
+    path.iter().try_fold(object, |part, field| part.get_mut(field))
 }
 
 /// Whether an update asks for something else than before, so that controllers must look again.

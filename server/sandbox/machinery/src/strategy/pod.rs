@@ -14,7 +14,8 @@ pub(super) fn prepare_create(pod: &mut Value) {
     }
     let labels = pod["metadata"]["labels"].clone();
     for affinity in ["podAffinity", "podAntiAffinity"] {
-        let Some(affinity) = pod["spec"]["affinity"].get_mut(affinity).filter(|a| a.is_object()) else { continue };
+        let part = pod.get_mut("spec").and_then(|spec| spec.get_mut("affinity")).and_then(|all| all.get_mut(affinity));
+        let Some(affinity) = part.filter(|part| part.is_object()) else { continue };
         for term in list(affinity, "requiredDuringSchedulingIgnoredDuringExecution") {
             match_label_keys(term, &labels);
         }
@@ -89,7 +90,8 @@ pub(super) fn prepare_subresource(subresource: &str, new: &mut Value, old: &Valu
         }
     } else {
         for field in ["containers", "initContainers"] {
-            let (Some(new), Some(old)) = (new["spec"][field].as_array(), spec[field].as_array_mut()) else { continue };
+            let before = spec.get_mut(field).and_then(Value::as_array_mut);
+            let (Some(new), Some(old)) = (new["spec"][field].as_array(), before) else { continue };
             let same_names = new.len() == old.len() && new.iter().zip(old.iter()).all(|(new, old)| new["name"] == old["name"]);
             if !same_names {
                 // Left for validation to refuse.

@@ -35,7 +35,7 @@ pub(super) fn drop_stale(new: &mut Value, old: &Value) {
         }
     }
     if has_node_ports(&before) && !has_node_ports(&now) && no_new_node_ports(new, old) {
-        for port in new["spec"]["ports"].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        for port in ports(new).filter_map(Value::as_object_mut) {
             port.remove("nodePort");
         }
     }
@@ -64,7 +64,7 @@ pub(super) fn drop_stale(new: &mut Value, old: &Value) {
 /// Ports without a node port get the one that the same port had before.
 fn keep_node_ports(new: &mut Value, old: &Value) {
     let before = old["spec"]["ports"].as_array().cloned().unwrap_or_default();
-    for port in new["spec"]["ports"].as_array_mut().into_iter().flatten().filter(|p| p.is_object()) {
+    for port in ports(new).filter(|port| port.is_object()) {
         let unset = port["nodePort"].is_null() || port["nodePort"] == 0;
         let known = before.iter().find(|b| b["port"] == port["port"] && b["protocol"] == port["protocol"]).map(|b| &b["nodePort"]);
         if unset && let Some(number) = known.filter(|n| n.is_number()) {
@@ -79,6 +79,10 @@ fn no_new_node_ports(new: &Value, old: &Value) -> bool {
     };
     let before = all(old);
     all(new).iter().all(|port| before.contains(port))
+}
+
+fn ports(service: &mut Value) -> impl Iterator<Item = &mut Value> {
+    service.get_mut("spec").and_then(|spec| spec.get_mut("ports")).and_then(Value::as_array_mut).into_iter().flatten()
 }
 
 fn remove(service: &mut Value, field: &str) {

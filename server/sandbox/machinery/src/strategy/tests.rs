@@ -78,12 +78,7 @@ fn a_status_update_keeps_the_spec() {
 #[test]
 fn custom_resources_have_a_status_only_where_the_definition_says_so() {
     let mut with = resource("lab.example.com", "GpuJob");
-    with.custom = Some(std::sync::Arc::new(crate::resource::CustomDefinition {
-        schema: Value::Null,
-        columns: vec![],
-        preserve_unknown_fields: false,
-        ..Default::default()
-    }));
+    with.custom = Some(std::sync::Arc::new(crate::resource::CustomDefinition::default()));
     let without = with.clone();
     with.subresources = vec![Subresource { name: "status".into(), group: "".into(), version: "".into(), kind: "".into(), verbs: &[] }];
     let object = json!({"metadata": {"name": "a"}, "spec": {"n": 1}, "status": {"s": 1}});

@@ -254,7 +254,7 @@ impl Target<'_> {
         }
         if custom && said.kind != self.kind {
             let name = object.get("metadata").and_then(|metadata| metadata["name"].as_str()).unwrap_or_default();
-            let error = FieldError::invalid("kind", &said.kind.clone().into(), format!("must be {}", self.kind));
+            let error = FieldError::invalid("kind", &said.kind, format!("must be {}", self.kind));
             return Err(ApiError::invalid(self.group, &said.kind, name, &[error]));
         }
         Ok(())

@@ -8,13 +8,13 @@ const QUALIFIED: &str = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
 const QUALIFIED_WORDS: &str =
     "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
 
-/// `words (e.g. 'a', or 'b', regex used for validation is 'regex')`
+/// `words (e.g. 'a',  or 'b', regex used for validation is 'regex')`, with both spaces.
 fn regex_error(words: &str, regex: &str, examples: &[&str]) -> String {
     if examples.is_empty() {
         return format!("{words} (regex used for validation is '{regex}')");
     }
     let examples: Vec<_> = examples.iter().map(|example| format!("'{example}', ")).collect();
-    format!("{words} (e.g. {}regex used for validation is '{regex}')", examples.join("or "))
+    format!("{words} (e.g. {}regex used for validation is '{regex}')", examples.join(" or "))
 }
 
 fn at_most(length: usize) -> String {
@@ -306,7 +306,7 @@ mod tests {
         assert_eq!(
             qualified_name("bad key!"),
             ["name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric \
-              character (e.g. 'MyName', or 'my.name', or '123-abc', regex used for validation is \
+              character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
               '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"]
         );
     }

@@ -43,7 +43,7 @@ pub(super) fn pod(errors: &mut Errors, context: &Context<'_>) {
         supported_or_refuse(errors, &format!("{path}.supplementalGroupsPolicy"), policy, &["Merge", "Strict"]);
     }
     if let Some(policy) = security["seLinuxChangePolicy"].as_str() {
-        supported_or_refuse(errors, &format!("{path}.seLinuxChangePolicy"), policy, &["MountOption", "Recursive"]);
+        supported_or_refuse(errors, &format!("{path}.seLinuxChangePolicy"), policy, &["Recursive"]);
     }
 }
 

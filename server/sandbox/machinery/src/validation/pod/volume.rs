@@ -143,7 +143,9 @@ pub(super) fn devices(errors: &mut Errors, context: &Context<'_>, path: &str, co
         if mounts.iter().any(|m| text(&m["name"]) == name) {
             errors.push(FieldError::invalid(&name_field, name, "must not already exist in volumeMounts"));
         }
-        if mounts.iter().any(|m| text(&m["mountPath"]) == device_path) {
+        // Of several mounts of one volume, Kubernetes remembers the last.
+        let last = |index: usize, mount: &Value| !mounts[index + 1..].iter().any(|later| later["name"] == mount["name"]);
+        if mounts.iter().enumerate().any(|(index, mount)| text(&mount["mountPath"]) == device_path && last(index, mount)) {
             errors.push(FieldError::invalid(&path_field, device_path, "must not already exist as a path in volumeMounts"));
         }
         if !name.is_empty() {
