@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 #[derive(Debug)]
 pub struct Lab {
-    pub server: Server,
     pub client: Client,
     pub clock: Arc<ManualClock>,
     sim: Sim,
@@ -59,7 +58,7 @@ impl Lab {
         members.push(Box::new(AgreeableKubelet { addresses: 0 }));
         let sim = Sim::new(&server, Arc::new(ImageCatalogue::default()), 1, members);
         let client = server.client(UserInfo::admin(), "test");
-        let mut lab = Self { server, client, clock, sim };
+        let mut lab = Self { client, clock, sim };
         lab.step();
         lab
     }

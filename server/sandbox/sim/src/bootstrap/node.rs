@@ -9,11 +9,6 @@ use serde_json::{Map, Value, json};
 pub const VERSION: &str = "v1.34.4";
 /// Marks what is simulated.
 pub const SIMULATED: &str = "cordon.dev/simulated";
-/// How many GPUs the simulated machine holds, whatever its capacity says: what a device plugin finds.
-pub const GPUS: &str = "cordon.dev/gpus";
-/// Their product name.
-pub const GPU_PRODUCT: &str = "cordon.dev/gpu-product";
-
 /// Images that every node has from the start: the control plane's own.
 const IMAGES: [(&str, u64); 8] = [
     ("registry.k8s.io/coredns/coredns:v1.12.1", 22_384_805),
@@ -43,10 +38,6 @@ pub fn node(spec: &NodeSpec, index: usize, now: Timestamp) -> Value {
     let mut put = |key: &str, value: String| annotations.insert(key.to_owned(), value.into());
     put("node.alpha.kubernetes.io/ttl", "0".to_owned());
     put("volumes.kubernetes.io/controller-managed-attach-detach", "true".to_owned());
-    if spec.gpus > 0 {
-        put(GPUS, spec.gpus.to_string());
-        put(GPU_PRODUCT, spec.gpu_product.clone());
-    }
     let capacity = capacity(spec);
     json!({
         "apiVersion": "v1", "kind": "Node",
