@@ -76,7 +76,7 @@ impl<'a> Typing<'a> {
                 Shape::Ref(id) => {
                     let of = id.get();
                     match of.special {
-                        Special::None if of.atomic || field.is_some_and(|f| f.atomic) => Atom::AtomicMap,
+                        Special::None if field.map_or(of.atomic, |f| (of.atomic && !f.granular) || f.atomic) => Atom::AtomicMap,
                         Special::None => Atom::Map,
                         Special::Quantity | Special::Time | Special::MicroTime | Special::IntOrString => Atom::Scalar,
                         _ => Self::Atomic.atom(value),

@@ -2,11 +2,14 @@
 //!
 //! `resources.txt` lists what kube-apiserver 1.34 serves by default; CustomResourceDefinitions add to it.
 
-use crate::resource::{Resource, Subresource};
+use crate::{
+    openapi::{self, CustomDocuments},
+    resource::{Resource, Subresource},
+};
 use std::{
     borrow::Cow,
     collections::HashMap,
-    sync::{Arc, LazyLock},
+    sync::{Arc, LazyLock, OnceLock},
 };
 
 /// The verbs of an ordinary stored resource.
@@ -26,6 +29,8 @@ struct Index {
     resources: Vec<Arc<Resource>>,
     by_plural: HashMap<Cow<'static, str>, Vec<usize>>,
     by_kind: HashMap<Cow<'static, str>, Vec<usize>>,
+    /// Built when first asked for.
+    documents: OnceLock<CustomDocuments>,
 }
 
 impl Index {
@@ -89,6 +94,11 @@ impl Scheme {
     pub fn preferred(&self, group: &str, plural: &str) -> Option<&Arc<Resource>> {
         let version = self.versions(group).into_iter().find(|version| self.find(group, version, plural).is_some())?;
         self.find(group, version, plural)
+    }
+
+    /// The OpenAPI documents of the group versions that hold custom resources.
+    pub(crate) fn custom_documents(&self) -> &CustomDocuments {
+        self.custom.documents.get_or_init(|| openapi::build_custom(self))
     }
 
     /// The groups in the order of discovery, the core group (an empty name) first.

@@ -63,6 +63,8 @@ pub struct Field {
     pub keys: Vec<&'static str>,
     /// This map is replaced as a whole.
     pub atomic: bool,
+    /// This map merges by field, though its type may say otherwise.
+    pub granular: bool,
     /// Strategic merge patch: `merge`.
     pub patch_merge: bool,
     /// Strategic merge patch: `retainKeys`.
@@ -257,6 +259,7 @@ fn field(line: &'static str, ids: &HashMap<&'static str, TypeId>) -> Option<Fiel
         list: ListType::Unspecified,
         keys: Vec::new(),
         atomic: false,
+        granular: false,
         patch_merge: false,
         patch_retain_keys: false,
         patch_key: None,
@@ -269,7 +272,10 @@ fn field(line: &'static str, ids: &HashMap<&'static str, TypeId>) -> Option<Fiel
             "keep" => field.keep = true,
             "omitzero" => field.omit_zero = true,
             "go" => field.go = Some(value),
-            "map" => field.atomic = value == "atomic",
+            "map" => {
+                field.atomic = value == "atomic";
+                field.granular = value == "granular";
+            }
             "patch" => {
                 field.patch_merge = value.split(',').any(|strategy| strategy == "merge");
                 field.patch_retain_keys = value.split(',').any(|strategy| strategy == "retainKeys");
