@@ -84,7 +84,9 @@ fn custom_resource_definition(object: &mut Value) {
         if let Some(version) = storage {
             unset(status, "storedVersions", json!([version]));
         }
-        missing(status, "conditions", json!([]));
+        if status.get("conditions").is_none() {
+            status["conditions"] = Value::Null;
+        }
         missing(status, "acceptedNames", json!({"plural": "", "kind": ""}));
     }
 }

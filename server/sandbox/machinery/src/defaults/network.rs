@@ -55,6 +55,11 @@ fn service(object: &mut Value) {
             unset(port, "targetPort", if number.is_null() { 0.into() } else { number });
             omit_empty(port, &["name", "nodePort"]);
         }
+        // The one address and the list of addresses say the same.
+        let (one, many) = (spec["clusterIP"].as_str().unwrap_or_default().to_owned(), spec["clusterIPs"].as_array());
+        if !one.is_empty() && many.is_none_or(Vec::is_empty) {
+            spec["clusterIPs"] = json!([one]);
+        }
         let kind = spec["type"].as_str().unwrap_or_default().to_owned();
         let balanced = kind == "LoadBalancer";
         let external = spec["externalIPs"].as_array().is_some_and(|list| !list.is_empty());

@@ -28,7 +28,16 @@ pub(super) fn pod(pod: &mut Value) {
             }
         }
     }
-    part(pod, "status");
+    if let Some(status) = part(pod, "status") {
+        for condition in each(status, "conditions") {
+            // Times that Go prints even where they are not set.
+            for field in ["lastProbeTime", "lastTransitionTime"] {
+                if condition.get(field).is_none() {
+                    condition[field] = Value::Null;
+                }
+            }
+        }
+    }
 }
 
 /// `template` of a workload: like a pod, but without what only a pod itself gets.

@@ -71,9 +71,18 @@ pub(super) fn claim_spec(spec: &mut Value) {
         resource_list(resources, "limits");
         resource_list(resources, "requests");
     }
-    // `dataSource` and `dataSourceRef` are written together where both can say the same.
-    let core_or_snapshot = |source: &Value| matches!(source["kind"].as_str(), Some("PersistentVolumeClaim" | "VolumeSnapshot"));
-    if spec["dataSource"].is_object() && spec["dataSourceRef"].is_null() && core_or_snapshot(&spec["dataSource"]) {
+    // `dataSource` is dropped unless it names a claim or a snapshot; it and `dataSourceRef` are written together.
+    let core_or_snapshot = |source: &Value| {
+        let group = source["apiGroup"].as_str().unwrap_or_default();
+        matches!(
+            (group, source["kind"].as_str()),
+            ("", Some("PersistentVolumeClaim")) | ("snapshot.storage.k8s.io", Some("VolumeSnapshot"))
+        )
+    };
+    if spec["dataSource"].is_object() && !core_or_snapshot(&spec["dataSource"]) {
+        spec["dataSource"] = Value::Null;
+    }
+    if spec["dataSource"].is_object() && spec["dataSourceRef"].is_null() {
         spec["dataSourceRef"] = spec["dataSource"].clone();
     } else if spec["dataSourceRef"].is_object()
         && spec["dataSource"].is_null()

@@ -8,6 +8,15 @@ pub(super) fn drop_stale(new: &mut Value, old: &Value) {
     let same = |new: &Value, field: &str| new["spec"][field] == old["spec"][field];
     let has_node_ports = |kind: &str| matches!(kind, "NodePort" | "LoadBalancer");
 
+    // Whoever changes only the one address means the first of the list too.
+    let one = new["spec"]["clusterIP"].as_str().unwrap_or_default().to_owned();
+    if !one.is_empty()
+        && !same(new, "clusterIP")
+        && same(new, "clusterIPs")
+        && let Some(first) = new.pointer_mut("/spec/clusterIPs/0")
+    {
+        *first = one.into();
+    }
     // A client that sends neither keeps what was allocated.
     if now != "ExternalName" && before != "ExternalName" {
         for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
@@ -28,7 +37,7 @@ pub(super) fn drop_stale(new: &mut Value, old: &Value) {
             remove(new, "clusterIP");
             remove(new, "clusterIPs");
         }
-        for field in ["ipFamilies", "ipFamilyPolicy"] {
+        for field in ["ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"] {
             if same(new, field) {
                 remove(new, field);
             }

@@ -17,6 +17,15 @@ pub(super) fn rules(errors: &mut Errors, object: &Value) {
     if least.is_some_and(|least| most < least) {
         errors.push(FieldError::invalid("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`"));
     }
+    let zero_ready = list(&spec["metrics"]).iter().any(|m| m["type"] == "Object" || m["type"] == "External");
+    if least == Some(0) && !zero_ready {
+        let message = "must specify at least one Object or External metric to support scaling to zero replicas";
+        errors.push(FieldError::forbidden("spec.metrics", message));
+    }
+    if !text(&spec["scaleTargetRef"]["apiVersion"]).contains('/') {
+        let version = text(&spec["scaleTargetRef"]["apiVersion"]);
+        errors.push(FieldError::invalid("spec.scaleTargetRef.apiVersion", version, "apiVersion must specify API group"));
+    }
     for field in ["kind", "name"] {
         let value = text(&spec["scaleTargetRef"][field]);
         let path = format!("spec.scaleTargetRef.{field}");
@@ -72,9 +81,13 @@ fn metric(errors: &mut Errors, path: &str, metric: &Value) {
 
 fn target(errors: &mut Errors, path: &str, kind: &str, target: &Value) {
     let target_path = format!("{path}.target");
-    match text(&target["type"]) {
-        "" => errors.push(FieldError::required(format!("{target_path}.type"), "must specify a metric target type")),
-        other => supported_or_refuse(errors, &format!("{target_path}.type"), other, &["AverageValue", "Utilization", "Value"]),
+    let target_kind = text(&target["type"]);
+    if target_kind.is_empty() {
+        errors.push(FieldError::required(format!("{target_path}.type"), "must specify a metric target type"));
+    }
+    if !matches!(target_kind, "Utilization" | "Value" | "AverageValue") {
+        let message = "must be either Utilization, Value, or AverageValue";
+        errors.push(FieldError::invalid(format!("{target_path}.type"), target_kind, message));
     }
     if let Some(percent) = target["averageUtilization"].as_i64().filter(|percent| *percent < 1) {
         errors.push(FieldError::invalid(format!("{target_path}.averageUtilization"), percent, "must be greater than 0"));

@@ -1,7 +1,7 @@
 //! Disruption budgets, priorities, runtime classes, leases and certificate requests.
 
 use super::kit::{
-    Errors, at_most_100_percent, has, immutable, integer_or_percent, list, number, one_of, refuse, required, supported_or_refuse, text,
+    Errors, at_most_100_percent, has, immutable, integer_or_percent, list, number, one_of, refuse, supported_or_refuse, text,
 };
 use super::{internal, meta, names, pod, quantities};
 use crate::field::FieldError;
@@ -15,7 +15,10 @@ pub(super) fn rules(errors: &mut Errors, group: &str, kind: &str, new: &Value, o
         ("node.k8s.io", "RuntimeClass") => runtime_class(errors, new, old),
         ("coordination.k8s.io", "Lease") => lease(errors, spec),
         ("certificates.k8s.io", "CertificateSigningRequest") if old.is_none() => {
-            required(errors, "spec.request", &spec["request"]);
+            if !is_pem_request(text(&spec["request"])) {
+                let message = "PEM block type must be CERTIFICATE REQUEST";
+                errors.push(FieldError::invalid("spec.request", &spec["request"], message));
+            }
             if list(&spec["usages"]).is_empty() {
                 errors.push(FieldError::required("spec.usages", ""));
             }
@@ -102,6 +105,11 @@ fn lease(errors: &mut Errors, spec: &Value) {
     if !text(&spec["preferredHolder"]).is_empty() && text(&spec["strategy"]).is_empty() {
         errors.push(FieldError::forbidden("spec.preferredHolder", "may only be specified if `strategy` is defined"));
     }
+}
+
+fn is_pem_request(request: &str) -> bool {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    STANDARD.decode(request).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains("-----BEGIN CERTIFICATE REQUEST-----"))
 }
 
 /// `example.com/signer-name`

@@ -118,7 +118,17 @@ fn json_kind(value: &Value) -> &'static str {
 /// What Go's decoder says of bytes that are no JSON.
 fn json_error(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
-    match text.trim_start().chars().next() {
+    let text = text.trim_start();
+    for literal in ["null", "true", "false"] {
+        if text.chars().next() != literal.chars().next() {
+            continue;
+        }
+        return match literal.chars().zip(text.chars()).find(|(wanted, found)| wanted != found) {
+            Some((wanted, found)) => format!("invalid character '{found}' in literal {literal} (expecting '{wanted}')"),
+            None => "unexpected end of JSON input".to_owned(),
+        };
+    }
+    match text.chars().next() {
         None => "unexpected end of JSON input".to_owned(),
         Some('{' | '[' | '"') => "unexpected end of JSON input".to_owned(),
         Some(other) => format!("invalid character '{other}' looking for beginning of value"),

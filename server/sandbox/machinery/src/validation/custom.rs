@@ -33,7 +33,7 @@ pub(super) fn definition(errors: &mut Errors, new: &Value, old: Option<&Value>) 
         scope => supported_or_refuse(errors, "spec.scope", scope, &["Cluster", "Namespaced"]),
     }
     resource_names(errors, &spec["names"]);
-    versions(errors, spec);
+    versions(errors, spec, &new["status"]);
     if let Some(old) = old {
         let before = &old["spec"];
         let established = list(&old["status"]["conditions"]).iter().any(|c| c["type"] == "Established" && c["status"] == "True");
@@ -62,7 +62,7 @@ fn resource_names(errors: &mut Errors, all: &Value) {
         let value = text(&all[field]);
         let path = format!("spec.names.{field}");
         let messages = names::dns_1035_label(value);
-        if field == "plural" && value.is_empty() {
+        if value.is_empty() {
             errors.push(FieldError::required(&path, ""));
         }
         if !value.is_empty() && !messages.is_empty() {
@@ -84,7 +84,7 @@ fn resource_names(errors: &mut Errors, all: &Value) {
     }
 }
 
-fn versions(errors: &mut Errors, spec: &Value) {
+fn versions(errors: &mut Errors, spec: &Value, status: &Value) {
     let all = list(&spec["versions"]);
     if all.is_empty() {
         errors.push(FieldError::required("spec.versions", ""));
@@ -102,7 +102,7 @@ fn versions(errors: &mut Errors, spec: &Value) {
         }
         let schema = &version["schema"]["openAPIV3Schema"];
         if !has(schema) {
-            errors.push(FieldError::required(format!("{path}.schema.openAPIV3Schema"), "schemas are required"));
+            errors.push(FieldError::required(format!("{path}.schema.openAPIV3Schema"), ""));
             continue;
         }
         let path = format!("{path}.schema.openAPIV3Schema");
@@ -114,6 +114,10 @@ fn versions(errors: &mut Errors, spec: &Value) {
         structural(errors, &path, schema, 0);
     }
     let storage = all.iter().filter(|v| v["storage"] == true).count();
+    if list(&status["storedVersions"]).is_empty() {
+        let message = "must have at least one stored version";
+        errors.push(FieldError::invalid("status.storedVersions", &status["storedVersions"], message));
+    }
     if storage != 1 && !all.is_empty() {
         let message = "must have exactly one version marked as storage version";
         errors.push(FieldError::invalid("spec.versions", &spec["versions"], message));

@@ -16,9 +16,7 @@ pub(super) fn rules(errors: &mut Errors, kind: &str, new: &Value, old: Option<&V
 
 fn job(errors: &mut Errors, job: &Value, old: Option<&Value>) {
     let spec = &job["spec"];
-    if old.is_none() {
-        generated_selector(errors, job);
-    }
+    generated_selector(errors, job);
     job_spec(errors, "spec", spec);
     let selector = &spec["selector"];
     if has(selector) {
@@ -107,7 +105,7 @@ fn job_spec(errors: &mut Errors, path: &str, spec: &Value) {
             let message = "must be less than or equal to completions";
             errors.push(FieldError::invalid(format!("{path}.maxFailedIndexes"), failed, message));
         }
-    } else {
+    } else if matches!(text(&spec["completionMode"]), "" | "NonIndexed") {
         for field in ["backoffLimitPerIndex", "maxFailedIndexes"] {
             if has(&spec[field]) {
                 errors.push(FieldError::invalid(format!("{path}.{field}"), &spec[field], "requires indexed completion mode"));

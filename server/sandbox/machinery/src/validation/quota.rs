@@ -1,7 +1,7 @@
 //! Resource quotas and limit ranges.
 
 use super::kit::{Errors, IMMUTABLE, entries, has, list, refuse, text};
-use super::{names, quantities};
+use super::{internal, names, quantities};
 use crate::field::FieldError;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -112,7 +112,8 @@ fn selector(errors: &mut Errors, spec: &Value, limited: &[&str]) {
             errors.push(FieldError::invalid(format!("{path}.scopeName"), scope, "unsupported scope"));
         }
         for _ in limited.iter().filter(|resource| !scope_fits(scope, resource)) {
-            errors.push(FieldError::invalid(path, &spec["scopeSelector"], "unsupported scope applied to resource"));
+            let shown = internal::shown("ScopeSelector", &spec["scopeSelector"]);
+            errors.push(FieldError::invalid(path, shown, "unsupported scope applied to resource"));
         }
         let operator_path = format!("{path}.operator");
         if !matches!(scope, "PriorityClass" | "VolumeAttributesClass") && SCOPES.contains(&scope) && operator != "Exists" {

@@ -396,11 +396,15 @@ fn range(warnings: &mut Vec<String>, path: &str, value: &str) {
     let (given, canonical) = (value.split('/').next().unwrap_or_default(), parsed.to_string());
     let host_bits = parse_ip(given).is_some_and(|address| address != parsed.addr());
     if given.parse::<std::net::IpAddr>().is_err() || host_bits {
-        let message = format!(
-            "non-standard CIDR value {} will be considered invalid in a future Kubernetes release: use {}",
-            go_quote(value),
-            go_quote(&canonical)
-        );
+        let value = go_quote(value);
+        let message = if host_bits {
+            let single = format!("{}/{}", given, if parsed.addr().is_ipv4() { 32 } else { 128 });
+            let (range, single) = (go_quote(&canonical), go_quote(&single));
+            format!("CIDR value {value} is ambiguous in this context (should be {range} or {single}?)")
+        } else {
+            let canonical = go_quote(&canonical);
+            format!("non-standard CIDR value {value} will be considered invalid in a future Kubernetes release: use {canonical}")
+        };
         warnings.push(format!("{path}: {message}"));
     }
 }
