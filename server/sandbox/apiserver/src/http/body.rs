@@ -1,6 +1,6 @@
 //! Reading a request's body: bounded, and decoded by its media type.
 
-use super::negotiate;
+use super::{negotiate, protobuf};
 use axum::body::Body;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -21,17 +21,28 @@ pub(super) async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
     }
 }
 
-/// JSON or YAML; anything else is 415.
-pub(super) fn format(headers: &HeaderMap) -> Result<Format, ApiError> {
+/// The body as JSON or YAML text; anything but these and protobuf is 415.
+pub(super) fn text(headers: &HeaderMap, body: Bytes) -> Result<(Format, Bytes), ApiError> {
     match negotiate::content_type(headers).as_str() {
-        "application/json" => Ok(Format::Json),
-        "application/yaml" => Ok(Format::Yaml),
+        "application/json" => Ok((Format::Json, body)),
+        "application/yaml" => Ok((Format::Yaml, body)),
+        "application/vnd.kubernetes.protobuf" => {
+            let text = protobuf::decode(&body)?.to_string();
+            Ok((Format::Json, text.into()))
+        }
         _ => Err(ApiError::new(
             415,
             "UnsupportedMediaType",
-            "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml",
+            "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, \
+             application/vnd.kubernetes.protobuf",
         )),
     }
+}
+
+/// A body that no schema describes, by its media type.
+pub(super) fn options(headers: &HeaderMap, body: Bytes) -> Result<Value, ApiError> {
+    let (format, body) = text(headers, body)?;
+    value(format, &body)
 }
 
 /// A body that no schema describes: options, patches, reviews. Empty reads as null.

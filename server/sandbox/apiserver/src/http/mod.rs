@@ -12,6 +12,7 @@ mod log;
 mod negotiate;
 mod path;
 mod port_forward;
+mod protobuf;
 mod proxy;
 mod query;
 mod resource;

@@ -93,7 +93,7 @@ async fn route(incoming: Incoming, accepted: Accepted) -> Result<Answer, ApiErro
                 return Err(endpoints::method_not_allowed());
             }
             let (headers, bytes) = body_of(incoming).await?;
-            let object = decode(&mut call, &headers, &bytes)?;
+            let object = decode(&mut call, &headers, bytes)?;
             if let Some(answer) = crate::reviews::answer(&call, &object)? {
                 return Ok(respond::object(&call, 201, accepted, include, &Arc::new(answer)));
             }
@@ -103,7 +103,7 @@ async fn route(incoming: Incoming, accepted: Accepted) -> Result<Answer, ApiErro
         "update" => {
             let include = include(&incoming)?;
             let (headers, bytes) = body_of(incoming).await?;
-            let object = decode(&mut call, &headers, &bytes)?;
+            let object = decode(&mut call, &headers, bytes)?;
             let (stored, created) = update::update(&mut call, object)?;
             Ok(respond::object(&call, if created { 201 } else { 200 }, accepted, include, &stored))
         }
@@ -191,8 +191,9 @@ pub(super) async fn body_of(incoming: Incoming) -> Result<(HeaderMap, bytes::Byt
 }
 
 /// The one object of a body.
-pub(super) fn decode(call: &mut Call, headers: &HeaderMap, bytes: &[u8]) -> Result<Value, ApiError> {
-    let decoded = strict::decode(&call.resource, body::format(headers)?, bytes, call.validation)?;
+pub(super) fn decode(call: &mut Call, headers: &HeaderMap, bytes: bytes::Bytes) -> Result<Value, ApiError> {
+    let (format, text) = body::text(headers, bytes)?;
+    let decoded = strict::decode(&call.resource, format, &text, call.validation)?;
     call.warn(decoded.warnings);
     Ok(decoded.object)
 }
@@ -242,7 +243,7 @@ pub(super) async fn patch_of(incoming: Incoming, call: &mut Call) -> Result<(Pat
 async fn delete_options(incoming: Incoming) -> Result<(crate::client::DeleteOptions, bool), ApiError> {
     let query = incoming.query.clone();
     let (headers, bytes) = body_of(incoming).await?;
-    let body = if bytes.is_empty() { Value::Null } else { body::value(body::format(&headers)?, &bytes)? };
+    let body = if bytes.is_empty() { Value::Null } else { body::options(&headers, bytes)? };
     delete::options(&body, |name| query.get(name).map(str::to_owned))
 }
 

@@ -31,17 +31,17 @@ pub(super) async fn serve(incoming: Incoming, resource: Arc<Resource>, accepted:
     match (name.as_str(), incoming.verb) {
         ("binding", "create") => {
             let (headers, bytes) = body_of(incoming).await?;
-            binding::bind(&mut call, &body::value(body::format(&headers)?, &bytes)?)?;
+            binding::bind(&mut call, &body::options(&headers, bytes)?)?;
             Ok(success(&call, accepted))
         }
         ("token", "create") => {
             let (headers, bytes) = body_of(incoming).await?;
-            let answer = token::request(&call, &body::value(body::format(&headers)?, &bytes)?)?;
+            let answer = token::request(&call, &body::options(&headers, bytes)?)?;
             Ok(respond::object(&call, 201, accepted, machinery::table::IncludeObject::Metadata, &Arc::new(answer)))
         }
         ("eviction", "create") => {
             let (headers, bytes) = body_of(incoming).await?;
-            eviction::evict(&mut call, &body::value(body::format(&headers)?, &bytes)?)?;
+            eviction::evict(&mut call, &body::options(&headers, bytes)?)?;
             Ok(success(&call, accepted))
         }
         ("log", "get") => {
@@ -60,7 +60,7 @@ pub(super) async fn serve(incoming: Incoming, resource: Arc<Resource>, accepted:
         ("scale", "update") => {
             let include = include(&incoming)?;
             let (headers, bytes) = body_of(incoming).await?;
-            let answer = scale::replace(&mut call, body::value(body::format(&headers)?, &bytes)?)?;
+            let answer = scale::replace(&mut call, body::options(&headers, bytes)?)?;
             Ok(respond::object(&call, 200, accepted, include, &Arc::new(answer)))
         }
         ("scale", "patch") => {
@@ -76,7 +76,7 @@ pub(super) async fn serve(incoming: Incoming, resource: Arc<Resource>, accepted:
         (_, "update") => {
             let include = include(&incoming)?;
             let (headers, bytes) = body_of(incoming).await?;
-            let object = decode(&mut call, &headers, &bytes)?;
+            let object = decode(&mut call, &headers, bytes)?;
             let stored = status::update(&mut call, object)?;
             Ok(respond::object(&call, 200, accepted, include, &stored))
         }

@@ -63,7 +63,7 @@ async fn refusals() {
         (
             kit.request("POST", MAPS, &[("content-type", "text/plain")], "{}").await,
             415,
-            "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml",
+            "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf",
         ),
         (
             kit.request("GET", MAPS, &[("accept", "application/vnd.kubernetes.protobuf")], Body::empty()).await,
