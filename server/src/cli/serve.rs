@@ -1,7 +1,7 @@
 //! `cordon serve`: pages, gateway, clusters.
 
 use crate::config::{Config, Overrides};
-use crate::state::{Server, Site, programs};
+use crate::state::{Server, programs};
 use clap::Args;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -47,15 +47,15 @@ impl Arguments {
 
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let config = arguments.read_config()?;
-    let server = Server::start(&config, pages).await?;
-    let url = server.site.public_url.as_str().trim_end_matches('/').to_owned();
+    let server = Server::start(&config).await?;
+    let url = server.public_url.as_str().trim_end_matches('/').to_owned();
     println!("Cordon is ready: {url}");
     println!("Clusters answer at {}", server.gateway_url.as_str().trim_end_matches('/'));
     if let Some(link) = &server.first_admin {
         println!("There is no administrator yet. Whoever opens this link first becomes it (it works once, for a day):");
         println!("  {url}/join/{}", link.reveal());
     }
-    let report = server.site.app.jails().report();
+    let report = server.app.jails().report();
     if !report.available {
         eprintln!("cordon: no shell in the browser: {}. {}", report.problem, report.hint);
     }
@@ -63,8 +63,4 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     eprintln!("cordon: stopping");
     server.stop().await;
     Ok(ExitCode::SUCCESS)
-}
-
-fn pages(_site: Site) -> axum::Router {
-    axum::Router::new().fallback(async || (http::StatusCode::SERVICE_UNAVAILABLE, "The pages are not in this build."))
 }

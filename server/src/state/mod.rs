@@ -5,5 +5,5 @@ pub mod files;
 pub mod programs;
 pub mod server;
 
-pub use self::server::{Server, Site};
+pub use self::server::Server;
 pub use edge::{Random, SystemClock, SystemRandom};

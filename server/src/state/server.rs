@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::gateway::listener::{self, ConnectionLimits};
 use crate::gateway::{Gateway, Limits, Tls, tools::Tools};
 use crate::state::{SystemClock, SystemRandom, edge, files};
+use crate::web;
 use anyhow::{Context, bail};
 use machinery::Clock;
 use provision::SandboxProvisioner;
@@ -18,22 +19,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-/// Everything that the pages are built from.
-#[derive(Debug, Clone)]
-pub struct Site {
-    pub app: Arc<App>,
-    pub labs: Arc<labs::Catalogue>,
-    pub random: Arc<dyn edge::Random>,
-    /// As browsers reach the pages.
-    pub public_url: Url,
-    /// Cookies are `Secure`.
-    pub https: bool,
-}
-
 /// A server that listens.
 #[derive(Debug)]
 pub struct Server {
-    pub site: Site,
+    pub app: Arc<App>,
+    /// As browsers reach the pages.
+    pub public_url: Url,
     pub gateway_url: Url,
     /// Secret of the one-time link that makes the first admin, while there is none.
     pub first_admin: Option<crate::gateway::token::Token>,
@@ -46,7 +37,7 @@ pub struct Server {
 }
 
 impl Server {
-    pub async fn start(config: &Config, pages: impl FnOnce(Site) -> axum::Router) -> anyhow::Result<Self> {
+    pub async fn start(config: &Config) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let random: Arc<dyn edge::Random> = Arc::new(SystemRandom);
         files::private_folder(&config.data).with_context(|| format!("cannot use {} as data folder", config.data.display()))?;
@@ -57,12 +48,12 @@ impl Server {
         }
         .context("cannot open the database")?;
 
-        let web =
+        let pages =
             TcpListener::bind(config.web_listen).await.with_context(|| format!("the pages cannot listen on {}", config.web_listen))?;
         let door = TcpListener::bind(config.gateway_listen)
             .await
             .with_context(|| format!("the gateway cannot listen on {}", config.gateway_listen))?;
-        let (web_address, door_address) = (web.local_addr()?, door.local_addr()?);
+        let (web_address, door_address) = (pages.local_addr()?, door.local_addr()?);
         let public_url = match &config.public_url {
             Some(url) => url.clone(),
             None => {
@@ -122,7 +113,7 @@ impl Server {
             random: random.clone(),
             course: Arc::new(Labs::new(catalogue.clone())),
             engine: Arc::new(SandboxProvisioner::new(sandbox)),
-            scanner: scan::of_catalogue(images),
+            scanner: Arc::new(scan::CatalogueScanner(images)),
             jails: Arc::new(jails),
             keys,
             settings,
@@ -134,8 +125,7 @@ impl Server {
         let limits = Limits { requests_per_second: config.requests_per_second, burst: config.burst, ..Limits::default() };
         let gateway = Gateway::new(app.clone(), queue, Some(Arc::new(Tools(app.clone()))), clock, limits);
         let stop = CancellationToken::new();
-        let site = Site { app: app.clone(), labs: catalogue, random, public_url, https: config.https };
-        let router = pages(site.clone());
+        let router = web::router(web::Site::new(app.clone(), Arc::new(web::LabContent(catalogue))));
         let web_tls = config.web_tls.then(|| tls.config.clone());
         let tidy = {
             let (gateway, stop) = (gateway.clone(), stop.clone());
@@ -147,21 +137,21 @@ impl Server {
         };
         let tasks = vec![
             tokio::spawn(listener::serve(door, Some(tls.config.clone()), gateway.service(), ConnectionLimits::default(), stop.clone())),
-            tokio::spawn(listener::serve(web, web_tls, router, ConnectionLimits::default(), stop.clone())),
-            tokio::spawn(app.reap(stop.clone())),
+            tokio::spawn(listener::serve(pages, web_tls, router, ConnectionLimits::default(), stop.clone())),
+            tokio::spawn(app.clone().reap(stop.clone())),
             tokio::spawn(tidy),
         ];
-        Ok(Self { site, gateway_url, first_admin, stop, tasks, audit, database, _lock: lock })
+        Ok(Self { app, public_url, gateway_url, first_admin, stop, tasks, audit, database, _lock: lock })
     }
 
     /// No new requests; open ones may end; what is queued is written.
     pub async fn stop(self) {
         self.stop.cancel();
-        self.site.app.jails().stop_all("The server stops.").await;
+        self.app.jails().stop_all("The server stops.").await;
         for task in self.tasks {
             let _ = task.await;
         }
-        drop(self.site);
+        drop(self.app);
         let _ = tokio::time::timeout(std::time::Duration::from_secs(5), self.audit).await;
         self.database.close().await;
     }
@@ -233,7 +223,7 @@ fn read_folder(root: &Path, folder: &Path, files: &mut labs::LabFiles) -> anyhow
 
 /// What the simulated clusters know about container images.
 pub fn images() -> anyhow::Result<sandbox::ImageCatalogue> {
-    Ok(sandbox::ImageCatalogue::default())
+    sandbox::ImageCatalogue::parse(labs::images()).context("the built-in image catalogue cannot be read")
 }
 
 /// Jails below the data folder, with this very program as their helper.
