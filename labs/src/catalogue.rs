@@ -97,3 +97,10 @@ impl Catalogue {
         self.labs.get(name)
     }
 }
+
+/// The image catalogue's files that are embedded beside the labs: name and text.
+pub fn images() -> Vec<(String, String)> {
+    let Some(folder) = CONTENT.get_dir("images") else { return Vec::new() };
+    let texts = folder.files().filter_map(|file| Some((file.path().to_string_lossy().into_owned(), file.contents_utf8()?.to_owned())));
+    texts.filter(|(name, _)| name.ends_with(".yaml")).collect()
+}

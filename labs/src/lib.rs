@@ -24,7 +24,7 @@ mod template;
 
 pub use action::{Action, Edit, Fails, Mistake, ObjectRef, Patch, Solution, actions};
 pub use attempt::{AttemptLab, PlannedProbe, TaskVerdict};
-pub use catalogue::{Catalogue, LabFiles, embedded, folders};
+pub use catalogue::{Catalogue, LabFiles, embedded, folders, images};
 pub use lint::lint;
 pub use model::{Check, Hint, Lab, Node, Param, Start, Step, Task};
 pub use mutant::{Mutant, mutants};
