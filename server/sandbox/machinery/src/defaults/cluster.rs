@@ -7,11 +7,7 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 
 pub(super) fn set(group: &str, kind: &str, object: &mut Value) {
     match (group, kind) {
-        (RBAC, "Role" | "ClusterRole") => {
-            if object.get("rules").is_none() {
-                object["rules"] = Value::Null;
-            }
-        }
+        (RBAC, "Role" | "ClusterRole") if object.get("rules").is_none() => object["rules"] = Value::Null,
         (RBAC, "RoleBinding" | "ClusterRoleBinding") => {
             if let Some(role) = part(object, "roleRef") {
                 unset(role, "apiGroup", RBAC);

@@ -41,9 +41,7 @@ pub(super) fn prepare_create(job: &mut Value) {
         spec["selector"]["matchLabels"][key] = uid.into();
     }
     // A job without labels of its own takes its template's: in Go both are one map, so that these labels show there too.
-    if shared.is_object() && job["metadata"]["labels"] == shared {
-        job["metadata"]["labels"] = all;
-    } else if shared.is_null() && job["metadata"]["labels"].is_null() {
+    if job["metadata"]["labels"] == shared {
         job["metadata"]["labels"] = all;
     }
 }

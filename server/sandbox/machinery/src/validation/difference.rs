@@ -84,15 +84,13 @@ fn common_lines(a: &[&str], b: &[&str]) -> Vec<(usize, usize)> {
     while let Some((a_low, a_high, b_low, b_high)) = open.pop() {
         let (mut best, mut length) = ((a_low, b_low), 0);
         let mut before = vec![0_usize; b_high - b_low + 1];
-        for i in a_low..a_high {
+        for (i, old) in a.iter().enumerate().take(a_high).skip(a_low) {
             let mut row = vec![0; b_high - b_low + 1];
-            for j in b_low..b_high {
-                if a[i] == b[j] {
-                    let run = before[j - b_low] + 1;
-                    row[j - b_low + 1] = run;
-                    if run > length {
-                        (best, length) = ((i + 1 - run, j + 1 - run), run);
-                    }
+            for (j, _) in b[b_low..b_high].iter().enumerate().filter(|(_, new)| *new == old) {
+                let run = before[j] + 1;
+                row[j + 1] = run;
+                if run > length {
+                    (best, length) = ((i + 1 - run, b_low + j + 1 - run), run);
                 }
             }
             before = row;
