@@ -129,7 +129,7 @@ fn name_rule(resource: &Resource) -> NameRule {
     match (resource.group.as_ref(), resource.kind.as_ref()) {
         ("", "Service") => names::dns_1035_label,
         ("", "Namespace") | ("apps", "StatefulSet") => names::dns_label,
-        ("rbac.authorization.k8s.io", _) => names::path_segment,
+        ("rbac.authorization.k8s.io" | "apiregistration.k8s.io", _) => names::path_segment,
         ("networking.k8s.io", "IPAddress") => names::ip_address,
         _ => names::dns_subdomain,
     }
