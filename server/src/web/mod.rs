@@ -23,6 +23,9 @@ pub mod routes;
 pub mod terminal;
 pub mod update;
 
+#[cfg(test)]
+mod tests;
+
 pub use content::{Content, LabContent, LabText, NoContent, Solution};
 pub use routes::router;
 

@@ -34,7 +34,11 @@ impl<S: Sync> FromRequestParts<S> for SignedInUser {
         let visitor = Visitor::from_request_parts(parts, state).await?;
         match visitor.user.clone() {
             Some(user) => Ok(Self { user, visitor }),
-            None => Err(WebError::SignIn(parts.uri.path().to_owned())),
+            None => {
+                // Within a nested router the request's own address is shortened.
+                let uri = parts.extensions.get::<axum::extract::OriginalUri>().map_or(&parts.uri, |original| &original.0);
+                Err(WebError::SignIn(uri.path().to_owned()))
+            }
         }
     }
 }
