@@ -44,10 +44,11 @@ pub struct Site {
 }
 
 impl Site {
-    pub fn new(app: Arc<App>, content: Arc<dyn Content>) -> Self {
+    /// `https`: browsers reach the pages by HTTPS, here or at a proxy, so cookies are `Secure`.
+    pub fn new(app: Arc<App>, content: Arc<dyn Content>, https: bool) -> Self {
         let public_url = app.settings().public_url.clone();
-        let (scheme, rest) = public_url.split_once("://").unwrap_or(("http", public_url.as_str()));
+        let rest = public_url.split_once("://").map_or(public_url.as_str(), |(_, rest)| rest);
         let authority = rest.split('/').next().unwrap_or("").to_owned();
-        Self { cookies: Cookies { secure: scheme == "https" }, app, content, authority: authority.into() }
+        Self { cookies: Cookies { secure: https }, app, content, authority: authority.into() }
     }
 }

@@ -167,6 +167,7 @@ async fn site(change: impl FnOnce(&mut Settings)) -> Browser {
     config.bwrap = "/nonexistent/bwrap".into();
     let mut settings = Settings::default();
     change(&mut settings);
+    let https = settings.public_url.starts_with("https");
     let app = App::new(Parts {
         store: Arc::new(store),
         clock: Arc::new(SystemClock),
@@ -178,7 +179,7 @@ async fn site(change: impl FnOnce(&mut Settings)) -> Browser {
         keys: Keys::temporary(&SystemRandom),
         settings,
     });
-    Browser { router: router(Site::new(app, Arc::new(OneLab))), cookies: Mutex::default(), _folder: folder }
+    Browser { router: router(Site::new(app, Arc::new(OneLab), https)), cookies: Mutex::default(), _folder: folder }
 }
 
 impl Browser {

@@ -108,7 +108,7 @@ impl<S: Sync> FromRequestParts<S> for Peer {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
-        let address = parts.extensions.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>();
-        Ok(Self(address.map_or_else(|| "unknown".to_owned(), |info| info.0.ip().to_string())))
+        let address = parts.extensions.get::<crate::gateway::listener::Peer>();
+        Ok(Self(address.map_or_else(|| "unknown".to_owned(), |peer| peer.0.ip().to_string())))
     }
 }
