@@ -55,6 +55,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         println!("There is no administrator yet. Whoever opens this link first becomes it (it works once, for a day):");
         println!("  {url}/join/{}", link.reveal());
     }
+    if !crate::web::assets::bundled() {
+        eprintln!("cordon: the pages' scripts and styles are not in this build; run `make web` and build again");
+    }
     let report = server.app.jails().report();
     if !report.available {
         eprintln!("cordon: no shell in the browser: {}. {}", report.problem, report.hint);

@@ -125,7 +125,7 @@ impl Server {
         let limits = Limits { requests_per_second: config.requests_per_second, burst: config.burst, ..Limits::default() };
         let gateway = Gateway::new(app.clone(), queue, Some(Arc::new(Tools(app.clone()))), clock, limits);
         let stop = CancellationToken::new();
-        let router = web::router(web::Site::new(app.clone(), Arc::new(web::LabContent(catalogue))));
+        let router = web::router(web::Site::new(app.clone(), Arc::new(web::LabContent(catalogue)), config.https));
         let web_tls = config.web_tls.then(|| tls.config.clone());
         let tidy = {
             let (gateway, stop) = (gateway.clone(), stop.clone());
