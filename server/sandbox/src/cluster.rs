@@ -1,8 +1,9 @@
 //! One cluster: its API, its behaviour, its files.
 
 use crate::{
-    driver::Driver,
+    driver::{Driver, KUBELET},
     files::{Description, Folder, is_snapshot_name},
+    gone::Gone,
     options::{Options, SandboxError, Time},
     probe::{Probe, ProbeOutcome},
     template,
@@ -11,7 +12,13 @@ use apiserver::{Client, Router, Server, Snapshot, UserInfo};
 use axum::extract::Request;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
-use sim::{Sim, bootstrap::ClusterSpec, controllers, scheduler::Scheduler};
+use sim::{
+    Sim,
+    bootstrap::ClusterSpec,
+    controllers,
+    kubelet::{Activity, Kubelet, Prober, Reach},
+    scheduler::Scheduler,
+};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// A simulated Kubernetes cluster.
@@ -22,6 +29,9 @@ pub struct Cluster {
     folder: Option<Folder>,
     server: Server,
     sim: Arc<Mutex<Sim>>,
+    prober: Prober,
+    /// Tells what happens beside the API: sessions, signals.
+    activity: Arc<Activity>,
     /// The task that steps the cluster; `None` while it sleeps, and always in manual time.
     driver: Mutex<Option<Driver>>,
     snapshots: Mutex<BTreeMap<String, Snapshot>>,
@@ -59,8 +69,12 @@ impl Cluster {
             certificate_authority: options.certificate_authority.clone(),
         })
         .map_err(|error| SandboxError::Damaged { id: description.id.clone(), why: format!("its journal: {error}") })?;
+        let kubelet = Kubelet::new(&server, Arc::clone(&options.catalogue), &description.spec);
+        server.set_node_runtime(kubelet.node_runtime());
+        let (prober, activity) = (kubelet.prober(), kubelet.activity());
         let mut members = controllers::all(&options.certificate_authority);
         members.push(Box::new(Scheduler::default()));
+        members.push(Box::new(kubelet));
         let sim = Sim::new(&server, Arc::clone(&options.catalogue), description.seed, members);
         Ok(Arc::new(Self {
             options,
@@ -68,6 +82,8 @@ impl Cluster {
             folder,
             server,
             sim: Arc::new(Mutex::new(sim)),
+            prober,
+            activity,
             driver: Mutex::new(None),
             snapshots: Mutex::new(BTreeMap::new()),
         }))
@@ -117,7 +133,7 @@ impl Cluster {
         if let Time::Running(clock) = &self.options.time {
             let mut driver = self.driver.lock();
             if driver.is_none() {
-                *driver = Some(Driver::start(&self.server, &self.sim, clock));
+                *driver = Some(Driver::start(&self.server, &self.sim, clock, &self.activity));
             }
         }
     }
@@ -129,8 +145,10 @@ impl Cluster {
         }
     }
 
+    /// For good: lets go of what holds the API server from below.
     pub(crate) fn stop(&self) {
         self.sleep();
+        self.server.set_node_runtime(Arc::new(Gone));
     }
 
     /// Steps once, at the present time; when to step again.
@@ -165,6 +183,7 @@ impl Cluster {
         use machinery::Clock as _;
         let deadline = after(clock.now(), limit);
         let mut sim = self.sim.lock();
+        sim.rouse(KUBELET);
         while let Some(next) = sim.step(clock.now()).filter(|next| *next <= deadline) {
             clock.advance_to(next);
         }
@@ -218,9 +237,30 @@ impl Cluster {
 
     /// Tries a connection as a process in the pod would.
     pub async fn probe(&self, probe: &Probe) -> ProbeOutcome {
-        let _ = probe;
-        ProbeOutcome::Unknown { reason: "the simulated network is not connected yet".to_owned() }
+        let reached = self.prober.reach(&probe.from_namespace, &probe.from_pod, &probe.to_host, probe.to_port, probe.http_path.as_deref());
+        match reached.await {
+            Reach::Connected(response) => ProbeOutcome::Connected {
+                status: response.as_ref().map(|response| response.status),
+                body: response.map(|response| beginning(&response.body)).unwrap_or_default(),
+            },
+            Reach::NoSuchHost => ProbeOutcome::NoSuchHost,
+            Reach::Refused => ProbeOutcome::Refused,
+            Reach::TimedOut => ProbeOutcome::TimedOut,
+            Reach::Unknown(reason) => ProbeOutcome::Unknown { reason },
+        }
     }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// As much of an answer as evidence keeps.
+fn beginning(body: &[u8]) -> String {
+    const MOST: usize = 4_096;
+    String::from_utf8_lossy(&body[..body.len().min(MOST)]).into_owned()
 }
 
 fn after(now: Timestamp, limit: Duration) -> Timestamp {

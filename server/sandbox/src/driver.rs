@@ -4,7 +4,7 @@ use apiserver::Server;
 use jiff::{SignedDuration, Timestamp};
 use machinery::Clock;
 use parking_lot::Mutex;
-use sim::Sim;
+use sim::{Sim, kubelet::Activity};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 
@@ -12,6 +12,9 @@ use tokio::sync::watch;
 const REST: SignedDuration = SignedDuration::from_millis(1_500);
 /// How often a waiting `settle` looks again.
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// The controller whose processes move beside the API.
+pub const KUBELET: &str = "kubelet";
 
 /// The task of one cluster. Dropping it stops the task.
 #[derive(Debug)]
@@ -28,11 +31,11 @@ enum Next {
 }
 
 impl Driver {
-    pub fn start(server: &Server, sim: &Arc<Mutex<Sim>>, clock: &Arc<dyn Clock>) -> Self {
+    pub fn start(server: &Server, sim: &Arc<Mutex<Sim>>, clock: &Arc<dyn Clock>, activity: &Arc<Activity>) -> Self {
         let (stop, mut stopped) = watch::channel(false);
         let next = Arc::new(Mutex::new(Next::Busy));
         let mut committed = server.committed();
-        let (sim, clock, shared) = (Arc::clone(sim), Arc::clone(clock), Arc::clone(&next));
+        let (sim, clock, activity, shared) = (Arc::clone(sim), Arc::clone(clock), Arc::clone(activity), Arc::clone(&next));
         tokio::spawn(async move {
             loop {
                 committed.borrow_and_update();
@@ -68,6 +71,7 @@ impl Driver {
                 tokio::select! {
                     _ = stopped.changed() => return,
                     changed = committed.changed() => if changed.is_err() { return },
+                    () = activity.happened() => sim.lock().rouse(KUBELET),
                     () = due => {}
                 }
                 *shared.lock() = Next::Busy;

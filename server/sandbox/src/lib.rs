@@ -11,6 +11,7 @@
 mod cluster;
 mod driver;
 mod files;
+mod gone;
 mod options;
 mod probe;
 mod sandbox;

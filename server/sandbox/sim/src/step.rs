@@ -121,6 +121,13 @@ impl Sim {
         }
     }
 
+    /// Has the controller of this name run in the next step, though no change or time calls it: something happened beside the API.
+    pub fn rouse(&mut self, name: &str) {
+        for member in self.members.iter_mut().filter(|member| member.controller.name() == name) {
+            member.pending = true;
+        }
+    }
+
     /// Marks who has something to do: changes of interest, times that have come.
     fn notice(&mut self, now: Timestamp) {
         match self.client.changes_since(self.seen) {

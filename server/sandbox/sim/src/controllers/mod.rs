@@ -7,6 +7,7 @@ mod daemon_set;
 mod deployment;
 mod disruption;
 mod endpoint_slice;
+mod endpoint_slice_mirroring;
 mod endpoints;
 mod event_expiry;
 mod garbage_collector;
@@ -52,6 +53,7 @@ pub fn all(certificate_authority: &str) -> Vec<Box<dyn Controller>> {
         Box::new(pod_gc::PodGarbageCollector::default()),
         Box::new(endpoints::EndpointsController::default()),
         Box::new(endpoint_slice::EndpointSliceController::default()),
+        Box::new(endpoint_slice_mirroring::EndpointSliceMirroringController::default()),
         Box::new(disruption::DisruptionController::default()),
         Box::new(resource_quota::ResourceQuotaController::default()),
         Box::new(ttl_after_finished::TtlAfterFinishedController::default()),

@@ -68,3 +68,20 @@ fn every_namespace_has_its_account_and_its_authority() {
     let secret = lab.client.get(gvr::SECRETS, "team", "t").unwrap();
     assert!(["token", "ca.crt", "namespace"].iter().all(|key| !text(&secret["data"][*key]).is_empty()), "{secret}");
 }
+
+#[test]
+fn endpoints_written_by_hand_are_mirrored() {
+    let mut lab = Lab::bare(&[]);
+    lab.apply(gvr::SERVICES, "{apiVersion: v1, kind: Service, metadata: {name: outside}, spec: {ports: [{port: 80}]}}");
+    lab.apply(
+        gvr::ENDPOINTS,
+        "{apiVersion: v1, kind: Endpoints, metadata: {name: outside}, subsets: [{addresses: [{ip: 192.0.2.7}], ports: [{port: 8080}]}]}",
+    );
+    let slices = lab.list(gvr::ENDPOINT_SLICES);
+    assert_eq!((slices.len(), &slices[0]["endpoints"][0]["addresses"][0]), (1, &json!("192.0.2.7")));
+    lab.edit(gvr::ENDPOINTS, "outside", |endpoints| endpoints["subsets"][0]["addresses"][0]["ip"] = "192.0.2.8".into());
+    let slices = lab.list(gvr::ENDPOINT_SLICES);
+    assert_eq!((slices.len(), &slices[0]["endpoints"][0]["addresses"][0]), (1, &json!("192.0.2.8")));
+    lab.delete(gvr::ENDPOINTS, "outside", &Default::default());
+    assert_eq!(lab.list(gvr::ENDPOINT_SLICES).len(), 0);
+}
