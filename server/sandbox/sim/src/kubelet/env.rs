@@ -12,12 +12,18 @@ pub fn build(runtime: &Runtime, pod: &Value, container: &Value, devices: &[(Stri
     let namespace = object::namespace(pod);
     for source in container["envFrom"].as_array().into_iter().flatten() {
         let prefix = source["prefix"].as_str().unwrap_or_default();
-        for (reference, gvr, kind) in [(&source["configMapRef"], gvr::CONFIG_MAPS, "configmap"), (&source["secretRef"], gvr::SECRETS, "secret")] {
+        for (reference, gvr, kind) in
+            [(&source["configMapRef"], gvr::CONFIG_MAPS, "configmap"), (&source["secretRef"], gvr::SECRETS, "secret")]
+        {
             let Some(name) = reference["name"].as_str() else { continue };
             match runtime.client.get(gvr, namespace, name) {
                 Some(found) => {
                     for (key, value) in found["data"].as_object().into_iter().flatten() {
-                        let text = if kind == "secret" { String::from_utf8_lossy(&decode(value)).into_owned() } else { value.as_str().unwrap_or_default().to_owned() };
+                        let text = if kind == "secret" {
+                            String::from_utf8_lossy(&decode(value)).into_owned()
+                        } else {
+                            value.as_str().unwrap_or_default().to_owned()
+                        };
                         out.insert(format!("{prefix}{key}"), text);
                     }
                 }

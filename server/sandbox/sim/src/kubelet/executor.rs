@@ -16,6 +16,30 @@ use std::{
 };
 use tokio::sync::Notify;
 
+/// Tells whoever drives the simulator that something happened outside a step: a session that waits, a process that was signalled.
+#[derive(Debug, Default)]
+pub struct Activity {
+    notify: Notify,
+    stepping: AtomicBool,
+}
+
+impl Activity {
+    pub fn notify_one(&self) {
+        if !self.stepping.load(Ordering::SeqCst) {
+            self.notify.notify_one();
+        }
+    }
+
+    /// During a step nobody needs to be told: the step ends by looking.
+    pub fn stepping(&self, stepping: bool) {
+        self.stepping.store(stepping, Ordering::SeqCst);
+    }
+
+    pub async fn happened(&self) {
+        self.notify.notified().await;
+    }
+}
+
 /// Deadlines that somebody waits for.
 #[derive(Debug)]
 pub struct StepTimer {
@@ -23,11 +47,11 @@ pub struct StepTimer {
     stepped: Mutex<Timestamp>,
     waiting: Arc<Mutex<BTreeMap<(Timestamp, u64), Option<Waker>>>>,
     next: AtomicU64,
-    activity: Arc<Notify>,
+    activity: Arc<Activity>,
 }
 
 impl StepTimer {
-    pub fn new(clock: Arc<dyn Clock>, activity: Arc<Notify>) -> Self {
+    pub fn new(clock: Arc<dyn Clock>, activity: Arc<Activity>) -> Self {
         let stepped = Mutex::new(clock.now());
         Self { clock, stepped, waiting: Arc::default(), next: AtomicU64::new(0), activity }
     }
@@ -98,7 +122,7 @@ impl Drop for Sleep {
 struct Flag {
     woken: AtomicBool,
     any: Arc<AtomicBool>,
-    activity: Arc<Notify>,
+    activity: Arc<Activity>,
 }
 
 impl Wake for Flag {
@@ -119,7 +143,7 @@ pub struct Tasks {
     all: Mutex<BTreeMap<u64, Option<Task>>>,
     next: AtomicU64,
     any: Arc<AtomicBool>,
-    activity: Arc<Notify>,
+    activity: Arc<Activity>,
 }
 
 impl fmt::Debug for Tasks {
@@ -132,7 +156,7 @@ impl fmt::Debug for Tasks {
 const MOST_POLLS: usize = 20_000;
 
 impl Tasks {
-    pub fn new(activity: Arc<Notify>) -> Self {
+    pub fn new(activity: Arc<Activity>) -> Self {
         Self { all: Mutex::default(), next: AtomicU64::new(0), any: Arc::default(), activity }
     }
 
@@ -149,6 +173,10 @@ impl Tasks {
     pub fn cancel(&self, id: u64) {
         let task = self.all.lock().remove(&id);
         drop(task);
+    }
+
+    pub fn is_due(&self) -> bool {
+        self.any.load(Ordering::SeqCst)
     }
 
     /// Polls what was woken until nothing is. False where there is still more to do.
@@ -182,6 +210,12 @@ impl Tasks {
     }
 }
 
+impl Spawner for Tasks {
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        Self::spawn(self, task);
+    }
+}
+
 /// The tasks of one container: they end with it.
 #[derive(Debug)]
 pub struct ContainerTasks {
@@ -204,7 +238,7 @@ impl ContainerTasks {
 
 impl Spawner for ContainerTasks {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
-        let id = self.tasks.spawn(task);
+        let id = Tasks::spawn(&self.tasks, task);
         let mut own = self.own.lock();
         own.push(id);
         if own.len() > 256 {

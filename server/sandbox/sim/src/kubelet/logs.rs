@@ -92,7 +92,8 @@ impl Log {
         loop {
             for (number, at, line) in lines {
                 next = next.max(number + 1);
-                let mut text = if options.timestamps { format!("{} ", at.strftime("%Y-%m-%dT%H:%M:%S.%9fZ")).into_bytes() } else { Vec::new() };
+                let mut text =
+                    if options.timestamps { format!("{} ", at.strftime("%Y-%m-%dT%H:%M:%S.%9fZ")).into_bytes() } else { Vec::new() };
                 text.extend(line);
                 text.push(b'\n');
                 if let Some(left) = &mut left {

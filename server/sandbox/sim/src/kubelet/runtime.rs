@@ -1,7 +1,7 @@
 //! What all pods of a cluster share: nodes, network, tasks, time.
 
 use super::{
-    executor::{StepTimer, Tasks},
+    executor::{Activity, StepTimer, Tasks},
     live::Live,
 };
 use crate::{
@@ -24,7 +24,6 @@ use std::{
     net::Ipv4Addr,
     sync::Arc,
 };
-use tokio::sync::Notify;
 
 /// A node as its kubelet and container runtime know it.
 #[derive(Debug)]
@@ -58,7 +57,7 @@ pub struct Runtime {
     pub timer: Arc<StepTimer>,
     pub tasks: Arc<Tasks>,
     pub fabric: Arc<Fabric>,
-    pub activity: Arc<Notify>,
+    pub activity: Arc<Activity>,
     pub nodes: Mutex<BTreeMap<String, Node>>,
     /// By pod uid.
     pub pods: Mutex<BTreeMap<String, Arc<Live>>>,
@@ -67,13 +66,18 @@ pub struct Runtime {
 
 impl Runtime {
     pub fn new(client: Client, clock: Arc<dyn Clock>, catalogue: Arc<ImageCatalogue>, spec: &ClusterSpec) -> Self {
-        let activity = Arc::new(Notify::new());
+        let activity = Arc::new(Activity::default());
         let fabric = Arc::new(Fabric::new(client.clone()));
         let mut nodes = BTreeMap::new();
         for (i, node) in spec.nodes.iter().enumerate() {
             let number = u8::try_from(i).unwrap_or(u8::MAX - 2);
             let product = node.gpu_product.replace('-', " ");
-            let gpus = (0..node.gpus).map(|index| Gpu { index, uuid: gpu_uuid(&node.name, index), memory_mib: memory_of(&product), product: product.clone() });
+            let gpus = (0..node.gpus).map(|index| Gpu {
+                index,
+                uuid: gpu_uuid(&node.name, index),
+                memory_mib: memory_of(&product),
+                product: product.clone(),
+            });
             let made = Node {
                 address: Ipv4Addr::new(172, 18, 0, number.saturating_add(2)),
                 pods: [10, 244, number],
@@ -168,7 +172,26 @@ impl Runtime {
             return Arc::clone(tree);
         }
         let tree = Tree::new(0o755, 64 << 20, now);
-        let folders = ["/bin", "/boot", "/home", "/kind", "/opt", "/run", "/srv", "/sys", "/usr", "/proc", "/var/log/pods", "/var/log/containers", "/var/lib/kubelet/pods", "/etc/kubernetes/pki", "/etc/cni/net.d", "/lib/modules", "/run/containerd", "/var/lib/containerd"];
+        let folders = [
+            "/bin",
+            "/boot",
+            "/home",
+            "/kind",
+            "/opt",
+            "/run",
+            "/srv",
+            "/sys",
+            "/usr",
+            "/proc",
+            "/var/log/pods",
+            "/var/log/containers",
+            "/var/lib/kubelet/pods",
+            "/etc/kubernetes/pki",
+            "/etc/cni/net.d",
+            "/lib/modules",
+            "/run/containerd",
+            "/var/lib/containerd",
+        ];
         for folder in folders {
             tree.put(folder, Inode::directory(0o755).at(now));
         }
@@ -178,17 +201,27 @@ impl Runtime {
         tree.put("/var/lib/kubelet/device-plugins/kubelet.sock", Inode::file("", 0o755).at(now));
         tree.put("/run/containerd/containerd.sock", Inode::file("", 0o660).at(now));
         for file in ["admin", "controller-manager", "kubelet", "scheduler", "super-admin"] {
-            let text = format!("apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: c2ltdWxhdGVk\n    server: https://{node}:6443\n  name: simulated\ncontexts: []\ncurrent-context: \"\"\nkind: Config\npreferences: {{}}\nusers: [] # cordon.dev/simulated: no credentials are here\n");
+            let text = format!(
+                "apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: c2ltdWxhdGVk\n    server: https://{node}:6443\n  name: simulated\ncontexts: []\ncurrent-context: \"\"\nkind: Config\npreferences: {{}}\nusers: [] # cordon.dev/simulated: no credentials are here\n"
+            );
             tree.put(&format!("/etc/kubernetes/{file}.conf"), Inode::file(text, 0o600).at(now));
         }
         for file in ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"] {
-            tree.put(&format!("/etc/kubernetes/manifests/{file}.yaml"), Inode::file(format!("# cordon.dev/simulated: {file} is part of the embedded cluster\n"), 0o600).at(now));
+            tree.put(
+                &format!("/etc/kubernetes/manifests/{file}.yaml"),
+                Inode::file(format!("# cordon.dev/simulated: {file} is part of the embedded cluster\n"), 0o600).at(now),
+            );
         }
         tree.put("/etc/hostname", Inode::file(format!("{node}\n"), 0o644).at(now));
-        tree.put("/etc/os-release", Inode::file("PRETTY_NAME=\"Debian GNU/Linux 13 (trixie), simulated by Cordon\"\nID=debian\n", 0o644).at(now));
+        tree.put(
+            "/etc/os-release",
+            Inode::file("PRETTY_NAME=\"Debian GNU/Linux 13 (trixie), simulated by Cordon\"\nID=debian\n", 0o644).at(now),
+        );
         tree.put("/etc/passwd", Inode::file("root:x:0:0:root:/root:/bin/bash\n", 0o644).at(now));
         tree.put("/etc/shadow", Inode::file("root:*:20000:0:99999:7:::\n", 0o640).at(now));
-        for (name, major, minor) in [("null", 1, 3), ("zero", 1, 5), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0), ("kmsg", 1, 11), ("mem", 1, 1)] {
+        for (name, major, minor) in
+            [("null", 1, 3), ("zero", 1, 5), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0), ("kmsg", 1, 11), ("mem", 1, 1)]
+        {
             tree.put(&format!("/dev/{name}"), Inode::device(major, minor).at(now));
         }
         for gpu in &held.gpus {
@@ -238,7 +271,11 @@ impl Runtime {
             "all" => node.gpus.clone(),
             list => {
                 let listed: Vec<&str> = list.split(',').map(str::trim).collect();
-                node.gpus.iter().filter(|g| listed.contains(&g.uuid.as_str()) || listed.contains(&g.index.to_string().as_str())).cloned().collect()
+                node.gpus
+                    .iter()
+                    .filter(|g| listed.contains(&g.uuid.as_str()) || listed.contains(&g.index.to_string().as_str()))
+                    .cloned()
+                    .collect()
             }
         }
     }

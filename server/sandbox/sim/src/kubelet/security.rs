@@ -5,9 +5,47 @@ use serde_json::Value;
 
 /// In the order of their bits (linux/capability.h).
 const CAPABILITIES: &[&str] = &[
-    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP", "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK",
-    "IPC_OWNER", "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE",
-    "AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
 ];
 /// containerd's default set.
 const DEFAULT: u64 = 0xa804_25fb;
@@ -53,7 +91,13 @@ pub fn effective(pod: &Value, container: &Value, image: &Image) -> Result<Effect
         let place = || {
             let meta = &pod["metadata"];
             let text = |key: &str| meta[key].as_str().unwrap_or_default().to_owned();
-            format!("(pod: \"{}_{}({})\", container: {})", text("name"), text("namespace"), text("uid"), container["name"].as_str().unwrap_or_default())
+            format!(
+                "(pod: \"{}_{}({})\", container: {})",
+                text("name"),
+                text("namespace"),
+                text("uid"),
+                container["name"].as_str().unwrap_or_default()
+            )
         };
         match (run_as, image.run_as.numeric()) {
             (Some(0), _) => return Err(format!("container's runAsUser breaks non-root policy {}", place())),
@@ -61,7 +105,10 @@ pub fn effective(pod: &Value, container: &Value, image: &Image) -> Result<Effect
             (None, Some(0)) => return Err(format!("container has runAsNonRoot and image will run as root {}", place())),
             (None, None) => {
                 let user = image.run_as.user.split(':').next().unwrap_or_default();
-                return Err(format!("container has runAsNonRoot and image has non-numeric user ({user}), cannot verify user is non-root {}", place()));
+                return Err(format!(
+                    "container has runAsNonRoot and image has non-numeric user ({user}), cannot verify user is non-root {}",
+                    place()
+                ));
             }
             (None, Some(_)) => {}
         }
@@ -81,11 +128,18 @@ pub fn effective(pod: &Value, container: &Value, image: &Image) -> Result<Effect
     } else {
         let (add, drop) = (bits(&own["capabilities"]["add"]), bits(&own["capabilities"]["drop"]));
         // Dropping all comes first, then what is added stays.
-        if drop == ALL { add } else if add == ALL { ALL & !drop } else { (DEFAULT | add) & !drop }
+        if drop == ALL {
+            add
+        } else if add == ALL {
+            ALL & !drop
+        } else {
+            (DEFAULT | add) & !drop
+        }
     };
     let profile = setting(pod, container, "seccompProfile");
     let seccomp = if privileged { 0 } else { u32::from(matches!(profile["type"].as_str(), Some("RuntimeDefault" | "Localhost"))) * 2 };
-    let seccomp_file = if profile["type"] == "Localhost" && !privileged { profile["localhostProfile"].as_str().map(str::to_owned) } else { None };
+    let seccomp_file =
+        if profile["type"] == "Localhost" && !privileged { profile["localhostProfile"].as_str().map(str::to_owned) } else { None };
     Ok(Effective {
         // The kernel clears the effective set of a process that is not root.
         who: Credentials { uid, gid, groups, capabilities: if uid == 0 { bounding } else { 0 } },
@@ -110,19 +164,47 @@ mod tests {
         let pod = |context: Value| json!({"metadata": {"name": "p", "namespace": "n", "uid": "u"}, "spec": {"securityContext": context}});
         for (user, pod_context, own, expected) in [
             ("", json!({}), json!({}), "0:0 [] a80425fb nnp=false seccomp=0"),
-            ("", json!({}), json!({"runAsNonRoot": true}), "container has runAsNonRoot and image will run as root (pod: \"p_n(u)\", container: c)"),
-            ("app", json!({}), json!({"runAsNonRoot": true}), "container has runAsNonRoot and image has non-numeric user (app), cannot verify user is non-root (pod: \"p_n(u)\", container: c)"),
-            ("", json!({"runAsNonRoot": true}), json!({"runAsUser": 0}), "container's runAsUser breaks non-root policy (pod: \"p_n(u)\", container: c)"),
+            (
+                "",
+                json!({}),
+                json!({"runAsNonRoot": true}),
+                "container has runAsNonRoot and image will run as root (pod: \"p_n(u)\", container: c)",
+            ),
+            (
+                "app",
+                json!({}),
+                json!({"runAsNonRoot": true}),
+                "container has runAsNonRoot and image has non-numeric user (app), cannot verify user is non-root (pod: \"p_n(u)\", container: c)",
+            ),
+            (
+                "",
+                json!({"runAsNonRoot": true}),
+                json!({"runAsUser": 0}),
+                "container's runAsUser breaks non-root policy (pod: \"p_n(u)\", container: c)",
+            ),
             ("101", json!({"runAsNonRoot": true}), json!({}), "101:0 [] 0 nnp=false seccomp=0"),
-            ("", json!({"runAsUser": 1000, "fsGroup": 2000, "supplementalGroups": [4000]}), json!({}), "1000:0 [2000, 4000] 0 nnp=false seccomp=0"),
+            (
+                "",
+                json!({"runAsUser": 1000, "fsGroup": 2000, "supplementalGroups": [4000]}),
+                json!({}),
+                "1000:0 [2000, 4000] 0 nnp=false seccomp=0",
+            ),
             ("", json!({}), json!({"capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}}), "0:0 [] 400 nnp=false seccomp=0"),
             ("", json!({}), json!({"capabilities": {"add": ["NET_ADMIN", "SYS_TIME"]}}), "0:0 [] aa0435fb nnp=false seccomp=0"),
-            ("", json!({"seccompProfile": {"type": "RuntimeDefault"}}), json!({"allowPrivilegeEscalation": false}), "0:0 [] a80425fb nnp=true seccomp=2"),
+            (
+                "",
+                json!({"seccompProfile": {"type": "RuntimeDefault"}}),
+                json!({"allowPrivilegeEscalation": false}),
+                "0:0 [] a80425fb nnp=true seccomp=2",
+            ),
             ("", json!({}), json!({"privileged": true}), "0:0 [] 1ffffffffff nnp=false seccomp=0"),
         ] {
             let container = json!({"name": "c", "securityContext": own});
             let got = match effective(&pod(pod_context), &container, &image(user)) {
-                Ok(e) => format!("{}:{} {:?} {:x} nnp={} seccomp={}", e.who.uid, e.who.gid, e.who.groups, e.who.capabilities, e.no_new_privileges, e.seccomp),
+                Ok(e) => format!(
+                    "{}:{} {:?} {:x} nnp={} seccomp={}",
+                    e.who.uid, e.who.gid, e.who.groups, e.who.capabilities, e.no_new_privileges, e.seccomp
+                ),
                 Err(message) => message,
             };
             assert_eq!(got, expected);

@@ -91,7 +91,14 @@ pub struct Prepared {
 }
 
 /// Makes the container (`Created`), or says why it cannot be.
-pub fn prepare(runtime: &Arc<Runtime>, pod: &Value, container: &Value, image: &Resolved, sandbox: &Sandbox, now: Timestamp) -> Result<Prepared, Refusal> {
+pub fn prepare(
+    runtime: &Arc<Runtime>,
+    pod: &Value,
+    container: &Value,
+    image: &Resolved,
+    sandbox: &Sandbox,
+    now: Timestamp,
+) -> Result<Prepared, Refusal> {
     let config = |message: String| Refusal { reason: CONFIG, message };
     let name = container["name"].as_str().unwrap_or_default();
     let effective = security::effective(pod, container, &image.image).map_err(config)?;
@@ -100,7 +107,9 @@ pub fn prepare(runtime: &Arc<Runtime>, pod: &Value, container: &Value, image: &R
     if let Some(file) = &effective.seccomp_file {
         let path = format!("/var/lib/kubelet/seccomp/{file}");
         if runtime.node_tree(&sandbox.node, now).find(&path).is_none() {
-            let message = format!("failed to create containerd container: cannot load seccomp profile {path:?}: open {path}: no such file or directory");
+            let message = format!(
+                "failed to create containerd container: cannot load seccomp profile {path:?}: open {path}: no such file or directory"
+            );
             return Err(Refusal { reason: CREATE, message });
         }
     }
@@ -119,7 +128,9 @@ pub fn prepare(runtime: &Arc<Runtime>, pod: &Value, container: &Value, image: &R
     environment.extend(own);
     let visible = environment.get("NVIDIA_VISIBLE_DEVICES").cloned().unwrap_or_default();
     let gpus = if effective.privileged && visible.is_empty() { Vec::new() } else { runtime.visible_gpus(&sandbox.node, &visible) };
-    let strings = |value: &Value| -> Vec<String> { value.as_array().into_iter().flatten().filter_map(|v| Some(env::expand(v.as_str()?, &environment))).collect() };
+    let strings = |value: &Value| -> Vec<String> {
+        value.as_array().into_iter().flatten().filter_map(|v| Some(env::expand(v.as_str()?, &environment))).collect()
+    };
     let command = strings(&container["command"]);
     let mut given = strings(&container["args"]);
     let mut arguments = if command.is_empty() { image.image.entrypoint.clone() } else { command.clone() };
@@ -128,7 +139,10 @@ pub fn prepare(runtime: &Arc<Runtime>, pod: &Value, container: &Value, image: &R
     }
     arguments.extend(given);
     if arguments.is_empty() {
-        return Err(Refusal { reason: CREATE, message: "failed to generate container spec: failed to generate spec: no command specified".to_owned() });
+        return Err(Refusal {
+            reason: CREATE,
+            message: "failed to generate container spec: failed to generate spec: no command specified".to_owned(),
+        });
     }
     let directory = container["workingDir"].as_str().filter(|d| !d.is_empty()).unwrap_or(&image.image.workdir).to_owned();
     let view = view(runtime, pod, container, image, sandbox, &effective, &gpus, now).map_err(config)?;
@@ -204,7 +218,14 @@ pub fn prepare(runtime: &Arc<Runtime>, pod: &Value, container: &Value, image: &R
     Ok(Prepared { machine, process, arguments, tasks, log, user })
 }
 
-fn entry(arguments: &[String], effective: &Effective, environment: &[(String, String)], now: Timestamp, control: Arc<Control>, init: bool) -> ProcessEntry {
+fn entry(
+    arguments: &[String],
+    effective: &Effective,
+    environment: &[(String, String)],
+    now: Timestamp,
+    control: Arc<Control>,
+    init: bool,
+) -> ProcessEntry {
     ProcessEntry {
         pid: 0,
         parent: 0,
@@ -234,10 +255,24 @@ impl Prepared {
     pub fn start(self, runtime: &Arc<Runtime>, shared_pid: bool, now: Timestamp) -> Result<Instance, String> {
         let Self { machine, mut process, arguments, tasks, log, .. } = self;
         if let Some(why) = cannot_execute(&process, &arguments[0]) {
-            return Err(format!("failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: {why}: unknown"));
+            return Err(format!(
+                "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: {why}: unknown"
+            ));
         }
         if process.find(&process.directory, true).is_err() && machine.view.find(&process.who, "/", true).is_ok() {
-            machine.view.mount(Mount { path: process.directory.clone(), tree: Arc::new(Tree::new(0o755, 4 << 20, now)), root: ROOT, read_only: false, kind: MountKind::Tree, source: "overlay".to_owned(), file_system: "overlay".to_owned(), options: String::new() }, now);
+            machine.view.mount(
+                Mount {
+                    path: process.directory.clone(),
+                    tree: Arc::new(Tree::new(0o755, 4 << 20, now)),
+                    root: ROOT,
+                    read_only: false,
+                    kind: MountKind::Tree,
+                    source: "overlay".to_owned(),
+                    file_system: "overlay".to_owned(),
+                    options: String::new(),
+                },
+                now,
+            );
         }
         let environment: Vec<(String, String)> = process.environment.iter().map(|(n, v)| (n.clone(), v.clone())).collect();
         let entry = ProcessEntry {
@@ -308,10 +343,37 @@ fn view(
     let tree = Arc::new(root_tree(image, now));
     let view = View::new(Mount { source: "overlay".to_owned(), file_system: "overlay".to_owned(), ..over("/", &tree, ROOT) });
     let kernel = Arc::new(Tree::new(0o555, 0, now));
-    view.mount(Mount { kind: MountKind::Proc, source: "proc".to_owned(), file_system: "proc".to_owned(), options: ",nosuid,nodev,noexec,relatime".to_owned(), ..over("/proc", &kernel, ROOT) }, now);
+    view.mount(
+        Mount {
+            kind: MountKind::Proc,
+            source: "proc".to_owned(),
+            file_system: "proc".to_owned(),
+            options: ",nosuid,nodev,noexec,relatime".to_owned(),
+            ..over("/proc", &kernel, ROOT)
+        },
+        now,
+    );
     let dev = Arc::new(device_tree(effective.privileged, gpus, now));
-    view.mount(Mount { source: "tmpfs".to_owned(), file_system: "tmpfs".to_owned(), options: ",nosuid,size=65536k,mode=755".to_owned(), ..over("/dev", &dev, ROOT) }, now);
-    view.mount(Mount { kind: MountKind::Sys, read_only: !effective.privileged, source: "sysfs".to_owned(), file_system: "sysfs".to_owned(), options: ",nosuid,nodev,noexec,relatime".to_owned(), ..over("/sys", &kernel, ROOT) }, now);
+    view.mount(
+        Mount {
+            source: "tmpfs".to_owned(),
+            file_system: "tmpfs".to_owned(),
+            options: ",nosuid,size=65536k,mode=755".to_owned(),
+            ..over("/dev", &dev, ROOT)
+        },
+        now,
+    );
+    view.mount(
+        Mount {
+            kind: MountKind::Sys,
+            read_only: !effective.privileged,
+            source: "sysfs".to_owned(),
+            file_system: "sysfs".to_owned(),
+            options: ",nosuid,nodev,noexec,relatime".to_owned(),
+            ..over("/sys", &kernel, ROOT)
+        },
+        now,
+    );
     for file in ["hosts", "resolv.conf", "hostname"] {
         if let Some(id) = sandbox.files.find(file) {
             view.mount(over(&format!("/etc/{file}"), &sandbox.files, id), now);
@@ -342,7 +404,15 @@ fn view(
             return Err("failed to generate container spec: mounting over / is not possible".to_owned());
         }
         let read_only = mount["readOnly"] == true || volume.read_only;
-        view.mount(Mount { read_only, source: volume.source.clone(), file_system: volume.file_system.to_owned(), ..over(&path, &volume.tree, root) }, now);
+        view.mount(
+            Mount {
+                read_only,
+                source: volume.source.clone(),
+                file_system: volume.file_system.to_owned(),
+                ..over(&path, &volume.tree, root)
+            },
+            now,
+        );
     }
     if effective.read_only_root {
         // From here on: the mount points above had to be made first.
@@ -404,15 +474,21 @@ fn root_tree(image: &Resolved, now: Timestamp) -> Tree {
     }
     let accounts = &image.run_as.accounts;
     let passwd: String = std::iter::once("root:x:0:0:root:/root:/bin/sh\n".to_owned())
-        .chain(accounts.iter().map(|a| format!("{}:x:{}:{}:{}:{}:/sbin/nologin\n", a.name, a.uid, a.gid, a.name, if a.home.is_empty() { "/" } else { &a.home })))
+        .chain(accounts.iter().map(|a| {
+            format!("{}:x:{}:{}:{}:{}:/sbin/nologin\n", a.name, a.uid, a.gid, a.name, if a.home.is_empty() { "/" } else { &a.home })
+        }))
         .collect();
-    let group: String = std::iter::once("root:x:0:\n".to_owned()).chain(accounts.iter().map(|a| format!("{}:x:{}:\n", a.name, a.gid))).collect();
+    let group: String =
+        std::iter::once("root:x:0:\n".to_owned()).chain(accounts.iter().map(|a| format!("{}:x:{}:\n", a.name, a.gid))).collect();
     tree.put("/etc/passwd", Inode::file(passwd, 0o644).at(now));
     tree.put("/etc/group", Inode::file(group, 0o644).at(now));
     tree.put("/etc/shadow", Inode::file("root:*:::::::\n", 0o600).at(now));
     if !image.os.is_empty() {
         let (id, version) = image.os.split_once(' ').unwrap_or((&image.os, ""));
-        tree.put("/etc/os-release", Inode::file(format!("PRETTY_NAME=\"{} (simulated by Cordon)\"\nID={id}\nVERSION_ID={version}\n", image.os), 0o644).at(now));
+        tree.put(
+            "/etc/os-release",
+            Inode::file(format!("PRETTY_NAME=\"{} (simulated by Cordon)\"\nID={id}\nVERSION_ID={version}\n", image.os), 0o644).at(now),
+        );
     }
     for program in image.programs.iter().chain(image.entrypoint.first()).filter(|p| p.starts_with('/')) {
         tree.put(program, Inode::file("\x7fELF", 0o755).at(now));
@@ -433,10 +509,14 @@ fn root_tree(image: &Resolved, now: Timestamp) -> Tree {
 
 fn device_tree(privileged: bool, gpus: &[Gpu], now: Timestamp) -> Tree {
     let tree = Tree::new(0o755, 1 << 20, now);
-    for (name, major, minor) in [("full", 1, 7), ("null", 1, 3), ("ptmx", 5, 2), ("random", 1, 8), ("tty", 5, 0), ("urandom", 1, 9), ("zero", 1, 5)] {
+    for (name, major, minor) in
+        [("full", 1, 7), ("null", 1, 3), ("ptmx", 5, 2), ("random", 1, 8), ("tty", 5, 0), ("urandom", 1, 9), ("zero", 1, 5)]
+    {
         tree.put(name, Inode::device(major, minor).at(now));
     }
-    for (name, target) in [("fd", "/proc/self/fd"), ("stderr", "/proc/self/fd/2"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1")] {
+    for (name, target) in
+        [("fd", "/proc/self/fd"), ("stderr", "/proc/self/fd/2"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1")]
+    {
         tree.put(name, Inode::symlink(target).at(now));
     }
     for folder in ["mqueue", "pts", "shm"] {
@@ -444,7 +524,29 @@ fn device_tree(privileged: bool, gpus: &[Gpu], now: Timestamp) -> Tree {
     }
     tree.put("termination-log", Inode::file("", 0o666).at(now));
     if privileged {
-        for (i, name) in ["autofs", "btrfs-control", "console", "cpu_dma_latency", "fuse", "hpet", "kmsg", "kvm", "loop-control", "loop0", "mem", "net", "rtc0", "snapshot", "vda", "vda1", "vfio", "vhost-net"].iter().enumerate() {
+        for (i, name) in [
+            "autofs",
+            "btrfs-control",
+            "console",
+            "cpu_dma_latency",
+            "fuse",
+            "hpet",
+            "kmsg",
+            "kvm",
+            "loop-control",
+            "loop0",
+            "mem",
+            "net",
+            "rtc0",
+            "snapshot",
+            "vda",
+            "vda1",
+            "vfio",
+            "vhost-net",
+        ]
+        .iter()
+        .enumerate()
+        {
             tree.put(name, Inode::device(10, u32::try_from(i).unwrap_or(0)).at(now));
         }
     }
@@ -463,7 +565,8 @@ fn device_tree(privileged: bool, gpus: &[Gpu], now: Timestamp) -> Tree {
 pub fn sandbox_files(runtime: &Runtime, pod: &Value, hostname: &str, address: Ipv4Addr, now: Timestamp) -> (Arc<Tree>, Resolver) {
     let spec = &pod["spec"];
     let namespace = object::namespace(pod);
-    let mut hosts: BTreeMap<String, Ipv4Addr> = BTreeMap::from([("localhost".to_owned(), Ipv4Addr::LOCALHOST), (hostname.to_lowercase(), address)]);
+    let mut hosts: BTreeMap<String, Ipv4Addr> =
+        BTreeMap::from([("localhost".to_owned(), Ipv4Addr::LOCALHOST), (hostname.to_lowercase(), address)]);
     let mut text = "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\nfe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n".to_owned();
     text.push_str(&match spec["subdomain"].as_str().filter(|s| !s.is_empty()) {
         Some(subdomain) => format!("{address}\t{hostname}.{subdomain}.{namespace}.svc.cluster.local\t{hostname}\n"),
@@ -485,7 +588,11 @@ pub fn sandbox_files(runtime: &Runtime, pod: &Value, hostname: &str, address: Ip
     let cluster = policy == "ClusterFirstWithHostNet" || (policy == "ClusterFirst" && spec["hostNetwork"] != true);
     let dns = runtime.client.get(gvr::SERVICES, "kube-system", "kube-dns").and_then(|s| s["spec"]["clusterIP"].as_str()?.parse().ok());
     let mut nameserver = if cluster { dns.unwrap_or(Ipv4Addr::new(10, 96, 0, 10)) } else { Ipv4Addr::new(172, 18, 0, 1) };
-    let mut search: Vec<String> = if cluster { vec![format!("{namespace}.svc.cluster.local"), "svc.cluster.local".to_owned(), "cluster.local".to_owned()] } else { Vec::new() };
+    let mut search: Vec<String> = if cluster {
+        vec![format!("{namespace}.svc.cluster.local"), "svc.cluster.local".to_owned(), "cluster.local".to_owned()]
+    } else {
+        Vec::new()
+    };
     let config = &spec["dnsConfig"];
     let mut cluster = cluster;
     if let Some(own) = config["nameservers"].as_array().and_then(|n| n.first()).and_then(|n| n.as_str()?.parse().ok())
@@ -495,7 +602,8 @@ pub fn sandbox_files(runtime: &Runtime, pod: &Value, hostname: &str, address: Ip
         cluster = Some(own) == dns;
     }
     search.extend(config["searches"].as_array().into_iter().flatten().filter_map(|s| s.as_str().map(str::to_owned)));
-    let option = config["options"].as_array().into_iter().flatten().find(|o| o["name"] == "ndots").and_then(|o| o["value"].as_str()?.parse().ok());
+    let option =
+        config["options"].as_array().into_iter().flatten().find(|o| o["name"] == "ndots").and_then(|o| o["value"].as_str()?.parse().ok());
     let ndots = option.unwrap_or(if cluster { 5 } else { 1 });
     let mut resolv = if search.is_empty() { String::new() } else { format!("search {}\n", search.join(" ")) };
     resolv.push_str(&format!("nameserver {nameserver}\n"));
@@ -525,7 +633,13 @@ pub fn kill(runtime: &Runtime, instance: &Instance, code: i32) {
 /// A background task inside the container, as a probe or a hook.
 pub fn spawn_inside(instance: &Instance, arguments: Vec<String>, done: impl FnOnce(i32, String) + Send + 'static) {
     let (output, buffer) = Output::buffer();
-    let mut process = Process { stdout: output.clone(), stderr: output, stdin: Input::empty(), control: Arc::new(Control::default()), ..instance.template.clone() };
+    let mut process = Process {
+        stdout: output.clone(),
+        stderr: output,
+        stdin: Input::empty(),
+        control: Arc::new(Control::default()),
+        ..instance.template.clone()
+    };
     if let Some(why) = cannot_execute(&process, arguments.first().map_or("", String::as_str)) {
         done(126, format!("OCI runtime exec failed: exec failed: unable to start container process: {why}: unknown"));
         return;

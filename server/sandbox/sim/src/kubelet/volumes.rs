@@ -193,7 +193,13 @@ fn projected(runtime: &Runtime, pod: &Value, projected: &Value, now: Timestamp) 
             files.extend(downward(pod, &source["downwardAPI"], mode)?);
         } else if let Some(token) = source["serviceAccountToken"].as_object() {
             let account = pod["spec"]["serviceAccountName"].as_str().filter(|a| !a.is_empty()).unwrap_or("default");
-            let content = runtime.token(pod, account, source["serviceAccountToken"]["audience"].as_str(), source["serviceAccountToken"]["expirationSeconds"].as_i64().unwrap_or(3600), now)?;
+            let content = runtime.token(
+                pod,
+                account,
+                source["serviceAccountToken"]["audience"].as_str(),
+                source["serviceAccountToken"]["expirationSeconds"].as_i64().unwrap_or(3600),
+                now,
+            )?;
             let path = token.get("path").and_then(Value::as_str).unwrap_or("token");
             // Readable by the pod's user alone, as the kubelet decides where there is one.
             let one_user = pod["spec"]["securityContext"]["fsGroup"].is_null() && pod["spec"]["securityContext"]["runAsUser"].is_i64();
@@ -208,7 +214,9 @@ fn host_path(runtime: &Runtime, node: &str, path: &str, kind: &str, now: Timesta
     let found = tree.find(path);
     let is_directory = found.and_then(|id| tree.get(id)).map(|inode| inode.is_directory());
     let root = match (kind, found, is_directory) {
-        ("Directory", _, Some(false)) | ("Directory", None, _) => return Err(format!("hostPath type check failed: {path} is not a directory")),
+        ("Directory", _, Some(false)) | ("Directory", None, _) => {
+            return Err(format!("hostPath type check failed: {path} is not a directory"));
+        }
         ("File", _, Some(true)) | ("File", None, _) => return Err(format!("hostPath type check failed: {path} is not a file")),
         ("Socket", ..) => return Err(format!("hostPath type check failed: {path} is not a socket file")),
         ("CharDevice", None, _) => return Err(format!("hostPath type check failed: {path} is not a character device")),
@@ -220,16 +228,19 @@ fn host_path(runtime: &Runtime, node: &str, path: &str, kind: &str, now: Timesta
 }
 
 fn claim(runtime: &Runtime, pod: &Value, name: &str, node: &str, group: Option<i64>, now: Timestamp) -> Result<Volume, String> {
-    let claim = runtime
-        .client
-        .get(gvr::PERSISTENT_VOLUME_CLAIMS, object::namespace(pod), name)
-        .ok_or_else(|| format!("error processing PVC {}/{name}: failed to fetch PVC from API server: persistentvolumeclaims {name:?} not found", object::namespace(pod)))?;
+    let claim = runtime.client.get(gvr::PERSISTENT_VOLUME_CLAIMS, object::namespace(pod), name).ok_or_else(|| {
+        format!(
+            "error processing PVC {}/{name}: failed to fetch PVC from API server: persistentvolumeclaims {name:?} not found",
+            object::namespace(pod)
+        )
+    })?;
     let bound = claim["spec"]["volumeName"].as_str().filter(|v| !v.is_empty() && claim["status"]["phase"] == "Bound");
     let bound = bound.ok_or_else(|| format!("error processing PVC {}/{name}: PVC is not bound", object::namespace(pod)))?;
     let volume = runtime.client.get(gvr::PERSISTENT_VOLUMES, "", bound).ok_or_else(|| format!("persistentvolumes {bound:?} not found"))?;
     let path = volume["spec"]["hostPath"]["path"].as_str().or(volume["spec"]["local"]["path"].as_str());
     if let Some(path) = path {
-        let kind = if volume["spec"]["local"].is_object() { "Directory" } else { volume["spec"]["hostPath"]["type"].as_str().unwrap_or_default() };
+        let kind =
+            if volume["spec"]["local"].is_object() { "Directory" } else { volume["spec"]["hostPath"]["type"].as_str().unwrap_or_default() };
         return host_path(runtime, node, path, kind, now).map(|v| Volume { source: format!("pv:{bound}"), ..v });
     }
     let tree = runtime.claim_tree(bound, || Tree::new(0o777, CLAIM, now));
