@@ -11,6 +11,7 @@ use crate::{
 use apiserver::{Client, Router, Server, Snapshot, UserInfo};
 use axum::extract::Request;
 use jiff::{SignedDuration, Timestamp};
+use machinery::Clock as _;
 use parking_lot::Mutex;
 use sim::{
     Sim,
@@ -20,6 +21,10 @@ use sim::{
     scheduler::Scheduler,
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// Simulated time without a write after which a cluster counts as at rest: longer than images take to be pulled, processes to
+/// start and first probes to come.
+const QUIET: Duration = Duration::from_secs(30);
 
 /// A simulated Kubernetes cluster.
 #[derive(Debug)]
@@ -158,7 +163,7 @@ impl Cluster {
     }
 
     /// Waits until nothing moves any more, or `limit` is over. In manual time `limit` is simulated: the clock jumps from one
-    /// wake-up to the next, and stays where the last one within the limit was.
+    /// wake-up to the next until nothing has been written for a while, though periodic probes go on.
     pub async fn settle(&self, limit: Duration) {
         match &self.options.time {
             Time::Manual(_) => self.settle_manually(limit),
@@ -180,13 +185,34 @@ impl Cluster {
     /// [`Self::settle`] for callers without async, in manual time only.
     pub fn settle_manually(&self, limit: Duration) {
         let Time::Manual(clock) = &self.options.time else { return };
-        use machinery::Clock as _;
         let deadline = after(clock.now(), limit);
         let mut sim = self.sim.lock();
         sim.rouse(KUBELET);
+        let mut written = *self.server.committed().borrow();
+        let mut last_write = clock.now();
         while let Some(next) = sim.step(clock.now()).filter(|next| *next <= deadline) {
+            let now = *self.server.committed().borrow();
+            if now != written {
+                (written, last_write) = (now, clock.now());
+            }
+            if next > after(last_write, QUIET) {
+                break;
+            }
             clock.advance_to(next);
         }
+    }
+
+    /// Lets simulated time pass, in manual time only; everything that comes due on the way happens.
+    pub fn advance(&self, duration: Duration) {
+        let Time::Manual(clock) = &self.options.time else { return };
+        let until = after(clock.now(), duration);
+        let mut sim = self.sim.lock();
+        sim.rouse(KUBELET);
+        while let Some(next) = sim.step(clock.now()).filter(|next| *next <= until) {
+            clock.advance_to(next);
+        }
+        clock.advance_to(until);
+        sim.step(until);
     }
 
     /// Remembers the present state under `name`; the same name again replaces it.
