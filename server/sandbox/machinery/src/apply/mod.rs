@@ -36,6 +36,23 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 const UNOWNED: &[&str] =
     &["name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation", "managedFields", "resourceVersion"];
 
+/// Reads the body of an apply request, JSON or YAML; errors as the API server words them.
+pub fn read(body: &[u8]) -> Result<Value, ApiError> {
+    let (value, _) = strict::read_untyped(strict::Format::Yaml, body)
+        .map_err(|error| ApiError::bad_request(format!("error decoding YAML: error converting YAML to JSON: {error}")))?;
+    let kind = match &value {
+        Value::Object(_) => return Ok(value),
+        Value::Null => return Ok(json!({})),
+        Value::Array(_) => "array",
+        Value::String(_) => "string",
+        Value::Number(_) => "number",
+        Value::Bool(_) => "bool",
+    };
+    Err(ApiError::bad_request(format!(
+        "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"
+    )))
+}
+
 /// Applies a configuration: the new object with its managedFields, or a 409 that lists the conflicts.
 /// `live` is `None` where the object does not exist yet. Defaults and validation come after.
 pub fn apply(

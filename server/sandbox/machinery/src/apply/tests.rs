@@ -306,3 +306,19 @@ fn many_updaters_are_gathered() {
 }
 
 const GATHERED_NAME: &str = "ancient-changes";
+
+#[test]
+fn bodies() {
+    let said = |body: &[u8]| read(body).map_or_else(|error| error.message, |value| value.to_string());
+    assert_eq!(said(b"a: {b: 1}"), r#"{"a":{"b":1}}"#);
+    assert_eq!(said(br#"{"a": 1, "a": 2}"#), r#"{"a":2}"#);
+    assert_eq!(said(b""), "{}");
+    assert_eq!(
+        said(b"- a"),
+        "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal array into Go value of type map[string]interface {}"
+    );
+    assert_eq!(
+        said(b"a: b: c"),
+        "error decoding YAML: error converting YAML to JSON: yaml: mapping values are not allowed in this context"
+    );
+}

@@ -32,45 +32,51 @@ pub struct Patched {
 
 /// Patches `live` with a request's body. The outcome is decoded and pruned; defaults and validation come after.
 pub fn apply(resource: &Resource, live: &Value, kind: PatchKind, body: &[u8], validation: FieldValidation) -> Result<Patched, ApiError> {
+    let (patch, repeated) = read(kind, body)?;
+    let patched = match kind {
+        PatchKind::Json => json(live, &patch)?,
+        PatchKind::Merge => merge(live, &patch),
+        PatchKind::Strategic => strategic(resource, live, &patch)?,
+    };
+    settle(resource, kind, &patch, patched, repeated, validation)
+}
+
+/// The first step of [`apply`]: reads a body. What is said of repeated fields comes back beside the patch.
+pub fn read(kind: PatchKind, body: &[u8]) -> Result<(Value, Vec<String>), ApiError> {
     let (patch, repeated) = strict::read_untyped(Format::Json, body).map_err(|error| match kind {
         PatchKind::Strategic => ApiError::bad_request(error),
         PatchKind::Json | PatchKind::Merge => ApiError::bad_request(format!("error decoding patch: {error}")),
     })?;
-    let (patched, shown) = match kind {
-        PatchKind::Json => {
-            let patched = json(live, &patch)?;
-            let shown = patched.to_string();
-            (patched, shown)
-        }
-        PatchKind::Merge => {
-            match &patch {
-                Value::Object(_) => {}
-                Value::Null => return Err(ApiError::bad_request("Invalid JSON Patch")),
-                other => return Err(ApiError::bad_request(format!("error decoding patch: {}", not_a_map(other)))),
-            }
-            let patched = merge(live, &patch);
-            let shown = patched.to_string();
-            (patched, shown)
-        }
-        PatchKind::Strategic => {
-            if resource.custom.is_some() {
-                return Err(unsupported());
-            }
-            let patched = strategic(resource, live, &patch)?;
-            let shown = go_print(&patch);
-            if let Some(of) = types::of_kind(&resource.group, &resource.version, &resource.kind)
-                && let Some(error) = strict::restore_error(&patched, &Shape::Ref(of))
-            {
-                return Err(refused(&shown, &error));
-            }
-            (patched, shown)
-        }
-    };
-    let (object, unknown) = strict::decode_value(resource, &patched).map_err(|error| refused(&shown, &error))?;
+    match (kind, patch) {
+        (PatchKind::Merge, Value::Null) => Err(ApiError::bad_request("Invalid JSON Patch")),
+        (PatchKind::Strategic, Value::Null) => Ok((json!({}), repeated)),
+        (PatchKind::Json, patch) | (_, patch @ Value::Object(_)) => Ok((patch, repeated)),
+        (PatchKind::Merge, other) => Err(ApiError::bad_request(format!("error decoding patch: {}", not_a_map(&other)))),
+        (PatchKind::Strategic, other) => Err(ApiError::bad_request(not_a_map(&other))),
+    }
+}
+
+/// The last step of [`apply`]: judges what a patch left by the resource's type, and prunes it.
+pub fn settle(
+    resource: &Resource,
+    kind: PatchKind,
+    patch: &Value,
+    patched: Value,
+    repeated: Vec<String>,
+    validation: FieldValidation,
+) -> Result<Patched, ApiError> {
+    let shown = || if kind == PatchKind::Strategic { go_print(patch) } else { patched.to_string() };
+    if kind == PatchKind::Strategic
+        && let Some(of) = types::of_kind(&resource.group, &resource.version, &resource.kind)
+        && let Some(error) = strict::restore_error(&patched, &Shape::Ref(of))
+    {
+        return Err(refused(&shown(), &error));
+    }
+    let (object, unknown) = strict::decode_value(resource, &patched).map_err(|error| refused(&shown(), &error))?;
     let complaints: Vec<String> = repeated.into_iter().chain(unknown).collect();
     match validation {
         FieldValidation::Strict if !complaints.is_empty() => {
-            Err(refused(&shown, &format!("strict decoding error: {}", complaints.join(", "))))
+            Err(refused(&shown(), &format!("strict decoding error: {}", complaints.join(", "))))
         }
         FieldValidation::Warn => Ok(Patched { object, warnings: complaints }),
         FieldValidation::Strict | FieldValidation::Ignore => Ok(Patched { object, warnings: Vec::new() }),
