@@ -107,7 +107,7 @@ impl App {
     }
 }
 
-async fn objects(caller: &Caller<'_>, missing: &mut Vec<String>) -> Vec<Value> {
+pub(crate) async fn objects(caller: &Caller<'_>, missing: &mut Vec<String>) -> Vec<Value> {
     let mut objects: Vec<Value> = Vec::new();
     let mut bytes = 0;
     for path in RESOURCES {
@@ -161,7 +161,7 @@ fn sorted(mut objects: Vec<Value>) -> Vec<Value> {
     objects
 }
 
-fn record(id: String, probe: provision::Probe, outcome: ProbeOutcome) -> ProbeRecord {
+pub(crate) fn record(id: String, probe: provision::Probe, outcome: ProbeOutcome) -> ProbeRecord {
     let result = match outcome {
         ProbeOutcome::Connected { status, body } => ProbeResult::Connected { status, body: body.chars().take(4_096).collect() },
         ProbeOutcome::NoSuchHost => ProbeResult::NoSuchHost,

@@ -138,6 +138,14 @@ async fn apply(
     })
 }
 
+/// Where an object with a name lives, as `/api/v1/namespaces/ml`. `Err`: the cluster has no such kind, or that is no name.
+pub(crate) async fn path_of(caller: &Caller<'_>, object: &Value) -> Result<String, String> {
+    use machinery::object::{api_version, kind, name, namespace};
+    let place = find(caller, api_version(object), kind(object)).await?;
+    let scope = if place.namespaced { format!("/namespaces/{}", segment(namespace(object))?) } else { String::new() };
+    Ok(format!("{}{scope}/{}/{}", place.prefix, place.plural, segment(name(object))?))
+}
+
 /// A path segment that cannot lead elsewhere.
 fn segment(text: &str) -> Result<&str, String> {
     let fine =

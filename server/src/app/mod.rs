@@ -24,6 +24,7 @@ pub mod hints;
 pub mod keys;
 pub mod kube;
 pub mod labs;
+pub mod labtest;
 pub mod live;
 pub mod matrix;
 pub mod overview;

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 pub mod check;
 pub mod doctor;
 pub mod kubeconfig;
+pub mod labs;
 pub mod sandbox;
 pub mod scan;
 pub mod serve;
@@ -42,6 +43,9 @@ enum Command {
     /// Accounts, for who has the data folder.
     #[command(subcommand)]
     User(user::Command),
+    /// Read and run labs, for their authors.
+    #[command(subcommand)]
+    Labs(labs::Command),
     /// Judge files by the engines that the checkers use.
     #[command(subcommand)]
     Check(check::Command),
@@ -68,6 +72,7 @@ pub fn main() -> ExitCode {
     };
     let result = runtime.block_on(async {
         match arguments.command {
+            Command::Labs(command) => labs::run(command).await,
             Command::Check(command) => check::run(command),
             Command::Serve(arguments) => serve::run(arguments).await,
             Command::Doctor(arguments) => doctor::run(arguments).await,

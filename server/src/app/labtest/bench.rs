@@ -1,0 +1,267 @@
+//! A cluster in simulated time, and what is done to it.
+
+use crate::app::{
+    apply::learner,
+    collect,
+    kube::{self, CallError, Caller},
+};
+use checkers::{Evidence, ScanRecord};
+use jiff::{SignedDuration, Timestamp};
+use labs::{Action, AttemptLab, Edit, Lab, ObjectRef, Solution, TaskVerdict};
+use machinery::clock::{Clock as _, ManualClock};
+use provision::{Cluster, Probe, ProvisionError, Provisioner, UserInfo, sandbox::SandboxProvisioner};
+use sandbox::{ClusterSpec, ImageCatalogue, NodeSpec, Sandbox, SandboxError};
+use serde_json::Value;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// How long things may take to come to rest, in simulated time.
+const SETTLE: Duration = Duration::from_secs(60);
+
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    #[error("making a cluster failed")]
+    Sandbox(#[from] SandboxError),
+    #[error("the cluster failed")]
+    Provision(#[from] ProvisionError),
+    #[error("the start of {lab} cannot be applied: {problem}")]
+    Start { lab: String, problem: String },
+    #[error("asking the cluster failed")]
+    Call(#[from] CallError),
+    #[error("there is no cluster yet")]
+    NotBegun,
+}
+
+/// Runs labs, one after another.
+#[derive(Debug)]
+pub struct Bench {
+    clock: Arc<ManualClock>,
+    catalogue: Arc<ImageCatalogue>,
+    sandbox: Sandbox,
+    cluster: Option<Arc<dyn Cluster>>,
+    scans: Vec<ScanRecord>,
+    remembered: BTreeMap<String, Vec<ScanRecord>>,
+    made: u32,
+}
+
+impl Bench {
+    /// `now` is where simulated time begins.
+    pub fn new(catalogue: Arc<ImageCatalogue>, now: Timestamp) -> Result<Self, BenchError> {
+        let clock = Arc::new(ManualClock::at(now));
+        let sandbox = Sandbox::new(sandbox::Options::manual(clock.clone(), catalogue.clone()))?;
+        Ok(Self { clock, catalogue, sandbox, cluster: None, scans: Vec::new(), remembered: BTreeMap::new(), made: 0 })
+    }
+
+    fn cluster(&self) -> Result<&Arc<dyn Cluster>, BenchError> {
+        self.cluster.as_ref().ok_or(BenchError::NotBegun)
+    }
+
+    /// A fresh cluster with the lab's start in it.
+    pub(super) async fn begin(&mut self, attempt: &AttemptLab<'_>) -> Result<(), BenchError> {
+        self.made += 1;
+        let id = format!("labtest-{}", self.made);
+        self.sandbox.create(&id, &spec(attempt.lab))?;
+        let engine = SandboxProvisioner::new(self.sandbox.clone());
+        self.cluster = Some(engine.open(&id).await?);
+        (self.scans, self.remembered) = (Vec::new(), BTreeMap::new());
+        let problem = |problem: String| BenchError::Start { lab: attempt.lab.name.clone(), problem };
+        let objects = attempt.start_objects().map_err(|found| problem(found.to_string()))?;
+        self.apply(attempt, UserInfo::admin(), objects).await?.map_err(problem)?;
+        self.settle(SETTLE).await
+    }
+
+    pub(super) async fn remember(&mut self, name: &str) -> Result<(), BenchError> {
+        self.cluster()?.snapshot(name).await?;
+        self.remembered.insert(name.to_owned(), self.scans.clone());
+        Ok(())
+    }
+
+    pub(super) async fn back_to(&mut self, name: &str) -> Result<(), BenchError> {
+        self.cluster()?.restore(name).await?;
+        self.scans = self.remembered.get(name).cloned().unwrap_or_default();
+        self.settle(SETTLE).await
+    }
+
+    /// Lets the cluster come to rest, and the time pass.
+    async fn settle(&self, time: Duration) -> Result<(), BenchError> {
+        let end = self.clock.now().saturating_add(SignedDuration::try_from(time).unwrap_or_default()).unwrap_or(Timestamp::MAX);
+        self.cluster()?.settle(time).await;
+        self.clock.advance_to(end);
+        self.cluster()?.settle(Duration::ZERO).await;
+        Ok(())
+    }
+
+    async fn apply(&self, attempt: &AttemptLab<'_>, user: UserInfo, objects: Vec<Value>) -> Result<Result<(), String>, BenchError> {
+        let cluster = self.cluster()?;
+        let caller = Caller { cluster: &**cluster, user };
+        let namespace = attempt.namespace().unwrap_or_else(|| "default".to_owned());
+        let applied = kube::apply_all(&caller, "kubectl", &namespace, objects, false).await;
+        let problem = applied.into_iter().find_map(|one| one.problem.map(|problem| format!("{}: {problem}", one.object)));
+        Ok(problem.map_or(Ok(()), Err))
+    }
+
+    /// Does what a learner would do, in order; `Err` with the first thing that the cluster did not take.
+    pub(super) async fn run(
+        &mut self,
+        attempt: &AttemptLab<'_>,
+        solution: &Solution,
+        actions: &[Action],
+        edits: &[Edit],
+    ) -> Result<Result<(), String>, BenchError> {
+        for action in actions {
+            let done = match action {
+                Action::Apply(file) => match attempt.solution_objects(solution, file, edits) {
+                    Ok(objects) => self.apply(attempt, learner(), objects).await?,
+                    Err(problem) => Err(problem.to_string()),
+                },
+                Action::ApplyObject(object) => match attempt.value(object) {
+                    Ok(object) => self.apply(attempt, learner(), vec![object]).await?,
+                    Err(problem) => Err(problem.to_string()),
+                },
+                Action::Delete(of) => self.change(attempt, http::Method::DELETE, of, None).await?,
+                Action::Patch(patch) => match attempt.value(&patch.merge) {
+                    Ok(merge) => self.change(attempt, http::Method::PATCH, &patch.of, Some(&merge)).await?,
+                    Err(problem) => Err(problem.to_string()),
+                },
+                Action::Scan(image) => self.scan(&attempt.words(image)),
+                Action::Wait(seconds) => {
+                    self.settle(Duration::from_secs(u64::from(*seconds))).await?;
+                    Ok(())
+                }
+            };
+            if let Err(problem) = done {
+                return Ok(Err(format!("{action:?}: {problem}")));
+            }
+        }
+        self.settle(SETTLE).await?;
+        Ok(Ok(()))
+    }
+
+    fn scan(&mut self, image: &str) -> Result<(), String> {
+        let found = self.catalogue.find(image, false).map_err(|error| error.to_string())?;
+        let vulnerabilities = found.packages.iter().flat_map(|package| &package.vulnerabilities);
+        self.scans.push(ScanRecord {
+            image: image.to_owned(),
+            digest: found.digest.clone(),
+            at: self.clock.now(),
+            by: "learner".to_owned(),
+            findings: vulnerabilities.map(|v| (v.id.clone(), v.severity.as_str().to_owned())).collect(),
+            simulated: true,
+        });
+        Ok(())
+    }
+
+    async fn change(
+        &self,
+        attempt: &AttemptLab<'_>,
+        method: http::Method,
+        of: &ObjectRef,
+        merge: Option<&Value>,
+    ) -> Result<Result<(), String>, BenchError> {
+        let cluster = self.cluster()?;
+        let caller = Caller { cluster: &**cluster, user: learner() };
+        let (namespace, name) = (attempt.words(&of.namespace), attempt.words(&of.name));
+        let object = serde_json::json!({"apiVersion": of.api_version, "kind": of.kind, "metadata": {"namespace": namespace, "name": name}});
+        let path = match kube::path_of(&caller, &object).await {
+            Ok(path) => path,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        let body = merge.map(|merge| merge.to_string().into_bytes()).unwrap_or_default();
+        let kind = if merge.is_some() { "application/merge-patch+json" } else { "application/json" };
+        Ok(caller.call(method, &path, kind, body).await.map(drop).map_err(|error| error.to_string()))
+    }
+
+    /// What the cluster made of the objects that a solution applies; those that other runs of the lab need as well are among them.
+    pub(super) async fn applied_now(&self, attempt: &AttemptLab<'_>, solution: &Solution) -> Result<Vec<Value>, BenchError> {
+        let cluster = self.cluster()?;
+        let caller = Caller { cluster: &**cluster, user: learner() };
+        let mut objects = Vec::new();
+        for action in &solution.actions {
+            let Action::Apply(file) = action else { continue };
+            for object in attempt.solution_objects(solution, file, &[]).unwrap_or_default() {
+                if let Ok(path) = kube::path_of(&caller, &object).await {
+                    let mut now = caller.get(&path).await?;
+                    now["apiVersion"] = object["apiVersion"].clone();
+                    now["kind"] = object["kind"].clone();
+                    objects.push(now);
+                }
+            }
+        }
+        Ok(objects)
+    }
+
+    /// Puts a mutant in place of an object, or takes the object away. `Err`: the cluster did not take it.
+    pub(super) async fn mutate(&self, object: &Value, becomes: Option<&Value>) -> Result<Result<(), String>, BenchError> {
+        let cluster = self.cluster()?;
+        let caller = Caller { cluster: &**cluster, user: learner() };
+        let path = match kube::path_of(&caller, object).await {
+            Ok(path) => path,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        let done = match becomes {
+            None => caller.call(http::Method::DELETE, &path, "application/json", Vec::new()).await,
+            Some(mutant) => {
+                let mut mutant = mutant.clone();
+                if let Some(metadata) = mutant["metadata"].as_object_mut() {
+                    metadata.remove("resourceVersion");
+                    metadata.remove("managedFields");
+                }
+                caller.call(http::Method::PUT, &path, "application/json", mutant.to_string().into_bytes()).await
+            }
+        };
+        match done {
+            Ok(_) => {
+                self.settle(SETTLE).await?;
+                Ok(Ok(()))
+            }
+            Err(error) => Ok(Err(error.to_string())),
+        }
+    }
+
+    /// Collects as for a learner, and judges.
+    pub(super) async fn judge(&self, attempt: &AttemptLab<'_>) -> Result<(u32, Vec<TaskVerdict>), BenchError> {
+        let evidence = self.evidence(attempt).await?;
+        Ok(attempt.judge_all(&evidence))
+    }
+
+    async fn evidence(&self, attempt: &AttemptLab<'_>) -> Result<Evidence, BenchError> {
+        let cluster = self.cluster()?;
+        let caller = Caller { cluster: &**cluster, user: UserInfo::admin() };
+        let mut missing = Vec::new();
+        let objects = collect::objects(&caller, &mut missing).await;
+        let mut probes = Vec::new();
+        for planned in attempt.probes(&objects) {
+            let id = planned.id;
+            let probe = Probe {
+                from_namespace: planned.from_namespace,
+                from_pod: planned.from_pod,
+                to_host: planned.to_host,
+                to_port: planned.to_port,
+                http_path: planned.http_path,
+            };
+            let outcome = cluster.probe(&probe).await;
+            probes.push(collect::record(id, probe, outcome));
+        }
+        Ok(Evidence {
+            taken_at: self.clock.now(),
+            kubernetes_version: String::new(),
+            engine: "sandbox".to_owned(),
+            simulated: true,
+            params: attempt.params.clone(),
+            objects,
+            probes,
+            scans: self.scans.clone(),
+            missing,
+        })
+    }
+}
+
+fn spec(lab: &Lab) -> ClusterSpec {
+    let nodes = lab.spec.cluster.nodes.iter().enumerate().map(|(index, node)| NodeSpec {
+        name: node.name.clone(),
+        gpus: node.gpus,
+        gpu_product: node.gpu_product.clone(),
+        control_plane: index == 0,
+        ..NodeSpec::default()
+    });
+    ClusterSpec { nodes: nodes.collect(), ..ClusterSpec::default() }
+}

@@ -1,0 +1,137 @@
+//! `cordon labs test`: does a lab judge rightly?
+//!
+//! ```text
+//! start ──► scores what it says        solution ──► 100 ──► each mutant loses points
+//!   └── mistake ──► fails where it says, and nowhere else
+//! ```
+//!
+//! Every run is a real cluster of the sandbox in simulated time: objects are applied through its API, controllers and kubelet do
+//! what they do, evidence is collected as for a learner, and the checkers judge it.
+
+mod bench;
+mod report;
+
+pub use bench::{Bench, BenchError};
+pub use report::{Line, Report, Verdict};
+
+use ::labs::{Action, AttemptLab, Lab, Mistake, Solution, TaskVerdict};
+use checkers::Outcome;
+
+const KEY: &[u8] = b"cordon labs test";
+const START: &str = "start";
+const SOLVED: &str = "solved";
+
+/// Tests one lab. `Err` only where the bench itself fails; what is wrong with the lab is in the report.
+pub async fn test(lab: &Lab, bench: &mut Bench) -> Result<Report, BenchError> {
+    let mut report = Report::new(&lab.name);
+    let attempt = match lab.for_attempt(lab.params(KEY, "attempt")) {
+        Ok(attempt) => attempt,
+        Err(problems) => {
+            problems.iter().for_each(|problem| report.add("lab", Verdict::Broken, problem.to_string()));
+            return Ok(report);
+        }
+    };
+    bench.begin(&attempt).await?;
+    let (points, _) = bench.judge(&attempt).await?;
+    let wanted = lab.spec.start.points;
+    let verdict = if points == wanted { Verdict::Right } else { Verdict::FalseAccept };
+    report.add("start", verdict, format!("scores {points}, should score {wanted}"));
+    bench.remember(START).await?;
+    for solution in &lab.solutions {
+        bench.back_to(START).await?;
+        solve(&attempt, solution, bench, &mut report).await?;
+    }
+    for mistake in &lab.mistakes {
+        bench.back_to(START).await?;
+        spoil(&attempt, mistake, bench, &mut report).await?;
+    }
+    Ok(report)
+}
+
+/// Runs a solution, which must score 100, and then its mutants, each of which must score less.
+async fn solve(attempt: &AttemptLab<'_>, solution: &Solution, bench: &mut Bench, report: &mut Report) -> Result<(), BenchError> {
+    let name = format!("solution {}", solution.name);
+    if let Err(problem) = bench.run(attempt, solution, &solution.actions, &[]).await? {
+        report.add(name, Verdict::Broken, problem);
+        return Ok(());
+    }
+    let (points, verdicts) = bench.judge(attempt).await?;
+    if points != 100 {
+        report.add(name, Verdict::FalseReject, format!("scores {points}\n{}", complaints(&verdicts)));
+        return Ok(());
+    }
+    report.add(name, Verdict::Right, "scores 100".to_owned());
+    bench.remember(SOLVED).await?;
+    let objects = bench.applied_now(attempt, solution).await?;
+    for mutant in labs::mutants(&objects) {
+        bench.back_to(SOLVED).await?;
+        let Some(object) = objects.get(mutant.object) else { continue };
+        if let Err(refused) = bench.mutate(object, mutant.becomes.as_ref()).await? {
+            report.add(format!("mutant of {}: {}", solution.name, mutant.name), Verdict::Refused, refused);
+            continue;
+        }
+        let (points, _) = bench.judge(attempt).await?;
+        let verdict = if points < 100 { Verdict::Right } else { Verdict::FalseAccept };
+        report.add(format!("mutant of {}: {}", solution.name, mutant.name), verdict, format!("scores {points}"));
+    }
+    Ok(())
+}
+
+/// Runs a mistake, which must fail with the controls that it names, and let all other tasks pass.
+async fn spoil(attempt: &AttemptLab<'_>, mistake: &Mistake, bench: &mut Bench, report: &mut Report) -> Result<(), BenchError> {
+    let name = format!("mistake {}", mistake.name);
+    let Some(solution) = attempt.lab.solutions.iter().find(|s| s.name == mistake.solution) else {
+        report.add(name, Verdict::Broken, format!("there is no solution {}", mistake.solution));
+        return Ok(());
+    };
+    let actions: Vec<Action> = labs::actions(solution, mistake);
+    if let Err(problem) = bench.run(attempt, solution, &actions, &mistake.edits).await? {
+        report.add(name, Verdict::Broken, problem);
+        return Ok(());
+    }
+    let (points, verdicts) = bench.judge(attempt).await?;
+    let wrong = differences(mistake, &verdicts);
+    if wrong.is_empty() {
+        report.add(name, Verdict::Right, format!("scores {points}"));
+    } else {
+        let accepted = verdicts.iter().all(|v| v.outcome == Outcome::Passed);
+        let verdict = if accepted { Verdict::FalseAccept } else { Verdict::Elsewhere };
+        report.add(name, verdict, format!("{}\n{}", wrong.join("\n"), complaints(&verdicts)));
+    }
+    Ok(())
+}
+
+/// Where the verdicts are not what the mistake says.
+fn differences(mistake: &Mistake, verdicts: &[TaskVerdict]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for fails in &mistake.fails {
+        let check = verdicts.iter().filter(|v| v.task == fails.task).flat_map(|v| &v.checks).find(|(id, _)| *id == fails.check);
+        let seen = check.is_some_and(|(_, v)| v.outcome == Outcome::Failed && v.findings.iter().any(|f| f.control == fails.control));
+        if !seen {
+            wrong.push(format!("{}/{} should fail with {}", fails.task, fails.check, fails.control));
+        }
+    }
+    for verdict in verdicts {
+        let should_fail = mistake.fails.iter().any(|fails| fails.task == verdict.task);
+        if !should_fail && verdict.outcome != Outcome::Passed {
+            wrong.push(format!("{} should pass", verdict.task));
+        }
+    }
+    wrong
+}
+
+/// Every finding, one on a line.
+fn complaints(verdicts: &[TaskVerdict]) -> String {
+    let mut lines = Vec::new();
+    for verdict in verdicts.iter().filter(|verdict| verdict.outcome != Outcome::Passed) {
+        for (check, judged) in verdict.checks.iter().filter(|(_, judged)| judged.outcome != Outcome::Passed) {
+            for finding in &judged.findings {
+                lines.push(format!(
+                    "  {}/{check} {:?} {}: {} {} is {}, expected {}",
+                    verdict.task, judged.outcome, finding.control, finding.object, finding.field, finding.actual, finding.expected
+                ));
+            }
+        }
+    }
+    lines.join("\n")
+}
