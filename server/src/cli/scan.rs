@@ -47,6 +47,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Format::Json => println!("{}", serde_json::to_string_pretty(&report)?),
         Format::Table => print_table(&report, &found),
     }
+    // Creation times are whole seconds: what is deployed after this command must be seen to come after the scan.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     let rank = |severity: &str| SEVERITIES.iter().position(|known| *known == severity);
     let failed =
         arguments.fail_on.as_deref().and_then(rank).is_some_and(|least| {

@@ -1,0 +1,61 @@
+//! Command-line tier: `cordon check` against cases that the real programs judged (`CORDON_CONFORMANCE`), each suite with its floor.
+//! `make conformance` replays all of them and more; here only what takes seconds.
+
+use std::{env, path::PathBuf, process::Command};
+use tests::{not_run, sandbox::cordon};
+
+/// Replays one suite and returns how many cases there are and how many are right.
+fn replay(suite: &str, options: &[&str], template: &str) -> Option<(u64, u64)> {
+    let Some(folder) = env::var_os("CORDON_CONFORMANCE").map(PathBuf::from) else {
+        not_run(suite, "CORDON_CONFORMANCE does not name a folder of cases");
+        return None;
+    };
+    let script = folder.join("run.py");
+    if !script.is_file() || Command::new("python3").args(["-c", "import yaml"]).status().map_or(true, |status| !status.success()) {
+        not_run(suite, "it needs the cases' run.py, and Python 3 with PyYAML");
+        return None;
+    }
+    let command = format!("'{}' check {template}", cordon().display());
+    let output = Command::new("python3").arg(script).arg(suite).args(options).args(["--cmd", &command]).output().expect("python runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let figures = text.lines().rev().find_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let figures = figures.unwrap_or_else(|| panic!("{suite} prints its figures: {text}{}", String::from_utf8_lossy(&output.stderr)));
+    Some((figures["cases"].as_u64().unwrap_or(0), figures["right"].as_u64().unwrap_or(0)))
+}
+
+/// Every case is right, and there are not suspiciously few of them.
+fn all_right(suite: &str, options: &[&str], template: &str, at_least: u64) {
+    if let Some((cases, right)) = replay(suite, options, template) {
+        assert!(cases >= at_least, "{suite}: only {cases} cases");
+        assert_eq!(right, cases, "{suite} {options:?}");
+    }
+}
+
+const POD_SECURITY: &str = "pod-security --level {level} --version {version} {file}";
+
+#[test]
+fn pod_security() {
+    all_right("pod-security", &["--latest", "--checks"], POD_SECURITY, 50);
+}
+
+#[test]
+fn pod_security_of_templates() {
+    for kind in ["Deployment", "CronJob", "Job"] {
+        all_right("pod-security", &["--latest", "--wrap", kind], POD_SECURITY, 50);
+    }
+}
+
+#[test]
+fn pod_security_details() {
+    all_right("pod-unit", &[], POD_SECURITY, 40);
+}
+
+#[test]
+fn network_policies() {
+    all_right("netpol", &[], "network-policy --format json --protocol {protocol} --port {port} {cluster}", 50);
+}
+
+#[test]
+fn network_policies_validated() {
+    all_right("netpol-valid", &[], "network-policy --validate {file}", 10);
+}
