@@ -132,7 +132,9 @@ fn reachability() {
         reachability/rest | Pod/ml/s ml/x → ml/s TCP/80 | allowed (ingress no policy selects; egress no policy selects) | want denied
         reachability/out | Pod/203.0.113.1 ml/s → 203.0.113.1 TCP/443 | allowed (ingress outside the cluster; egress no policy selects) | want denied"#]]);
     // Everybody may come in, and nobody may go out: what decided is said for each wrong cell.
-    judge(&spec, &with_policy("{podSelector: {}, policyTypes: [Ingress, Egress], ingress: [{ports: [{port: 1}]}]}"), expect![""]);
+    judge(&spec, &with_policy("{podSelector: {}, policyTypes: [Ingress, Egress], ingress: [{ports: [{port: 1}]}]}"), expect![[r#"
+        Failed
+        reachability/in | Pod/ml/s mon/m → ml/s TCP/80 | denied (ingress isolated by ml/p, no rule allows) | want allowed"#]]);
 }
 
 #[test]
