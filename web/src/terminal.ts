@@ -23,7 +23,7 @@ export class Shell {
 
   constructor(private readonly place: HTMLElement, private readonly address: string, private readonly state: HTMLElement) {
     this.terminal = new Terminal({
-      theme: dark, fontFamily: "ui-monospace, 'SF Mono', 'Cascadia Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace", fontSize: 13, lineHeight: 1.25,
+      theme: dark, fontFamily: "ui-monospace, 'SF Mono', 'Cascadia Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace", fontSize: 12.5, lineHeight: 1.25,
       scrollback: 5000, cursorBlink: !matchMedia("(prefers-reduced-motion: reduce)").matches, screenReaderMode: true, allowProposedApi: false, minimumContrastRatio: 4.5,
     });
     this.terminal.loadAddon(this.fit);
