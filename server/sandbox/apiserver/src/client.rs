@@ -115,13 +115,13 @@ impl Client {
     /// A JSON merge patch (RFC 7386) of the object.
     pub fn merge_patch(&self, gvr: Gvr, namespace: &str, name: &str, patch: Value) -> Result<Arc<Value>, ApiError> {
         let mut call = self.call(gvr, namespace, name)?;
-        patch::patch(&mut call, patch::PatchKind::Merge, patch).map(|(stored, _)| stored)
+        patch::patch(&mut call, patch::Patch::merge(patch)).map(|(stored, _)| stored)
     }
 
     /// A JSON merge patch (RFC 7386) of the `status` subresource.
     pub fn merge_patch_status(&self, gvr: Gvr, namespace: &str, name: &str, patch: Value) -> Result<Arc<Value>, ApiError> {
         let mut call = self.call(gvr, namespace, name)?.subresource("status");
-        patch::patch(&mut call, patch::PatchKind::Merge, patch).map(|(stored, _)| stored)
+        patch::patch(&mut call, patch::Patch::merge(patch)).map(|(stored, _)| stored)
     }
 
     pub fn delete(&self, gvr: Gvr, namespace: &str, name: &str, options: &DeleteOptions) -> Result<(), ApiError> {
@@ -172,7 +172,7 @@ impl Client {
     /// A JSON merge patch of an object of any stored resource, by storage group and plural.
     pub fn merge_patch_stored(&self, group: &str, plural: &str, namespace: &str, name: &str, patch: Value) -> Result<Arc<Value>, ApiError> {
         let mut call = self.stored_call(group, plural, namespace, name)?;
-        patch::patch(&mut call, patch::PatchKind::Merge, patch).map(|(stored, _)| stored)
+        patch::patch(&mut call, patch::Patch::merge(patch)).map(|(stored, _)| stored)
     }
 
     fn stored_call(&self, group: &str, plural: &str, namespace: &str, name: &str) -> Result<Call, ApiError> {

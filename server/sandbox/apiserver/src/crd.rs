@@ -8,7 +8,7 @@ use crate::{
 use machinery::{
     Resource, Scheme,
     clock::rfc3339,
-    object,
+    defaults, object,
     resource::{CustomDefinition, Subresource},
 };
 use serde_json::{Value, json};
@@ -156,5 +156,57 @@ pub(crate) fn remove_instances(transaction: &mut Transaction, definition: &Value
         .collect();
     for (namespace, name) in instances {
         transaction.remove(&group, &plural, &namespace, &name);
+    }
+}
+
+/// Defaults of a built-in kind, or those of a custom resource's schema.
+pub(crate) fn set_defaults(resource: &Resource, object: &mut Value) {
+    match &resource.custom {
+        None => defaults::set(resource, object),
+        Some(definition) => {
+            if let Some(properties) = definition.schema["properties"].as_object() {
+                // apiVersion, kind and metadata are the API server's own.
+                for (name, schema) in properties.iter().filter(|(name, _)| !matches!(name.as_str(), "apiVersion" | "kind" | "metadata")) {
+                    set_property(schema, object, name, 0);
+                }
+            }
+        }
+    }
+}
+
+/// Nesting of a schema that is followed.
+const DEPTH: usize = 100;
+
+fn set_property(schema: &Value, parent: &mut Value, name: &str, depth: usize) {
+    let Some(parent) = parent.as_object_mut().filter(|_| depth < DEPTH) else { return };
+    let missing = parent.get(name).is_none_or(|held| held.is_null() && schema["nullable"] != true);
+    if missing && !schema["default"].is_null() {
+        parent.insert(name.to_owned(), schema["default"].clone());
+    }
+    if let Some(value) = parent.get_mut(name) {
+        set_below(schema, value, depth + 1);
+    }
+}
+
+fn set_below(schema: &Value, value: &mut Value, depth: usize) {
+    if depth > DEPTH {
+        return;
+    }
+    if let Some(items) = value.as_array_mut() {
+        for item in items {
+            set_below(&schema["items"], item, depth + 1);
+        }
+        return;
+    }
+    if !value.is_object() {
+        return;
+    }
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        set_property(property, value, name, depth);
+    }
+    if schema["additionalProperties"].is_object() {
+        for held in value.as_object_mut().into_iter().flat_map(|map| map.values_mut()) {
+            set_below(&schema["additionalProperties"], held, depth + 1);
+        }
     }
 }

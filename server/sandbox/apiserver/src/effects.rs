@@ -4,24 +4,24 @@ use crate::{admission::resource_quota, call::Call, crd, rbac, service_address, s
 use machinery::{ApiError, object};
 use serde_json::Value;
 
-pub(crate) fn before_create(call: &mut Call, transaction: &mut Transaction, new: &mut Value) -> Result<(), ApiError> {
-    if call.is("", "services") {
-        service_address::allocate(call, transaction, new, None)?;
-    }
-    if call.is("apiextensions.k8s.io", "customresourcedefinitions") {
-        crd::establish(call, new);
+/// Before validation, as `BeginCreate` and `BeginUpdate` of a real registry: what the server allots.
+pub(crate) fn allot(call: &mut Call, transaction: &mut Transaction, new: &mut Value, old: Option<&Value>) -> Result<(), ApiError> {
+    if call.is("", "services") && call.subresource.is_empty() {
+        service_address::allocate(call, transaction, new, old)?;
     }
     Ok(())
 }
 
-pub(crate) fn before_update(call: &mut Call, transaction: &mut Transaction, new: &mut Value, old: &Value) -> Result<(), ApiError> {
-    if call.is("", "services") && call.subresource.is_empty() {
-        service_address::allocate(call, transaction, new, Some(old))?;
-    }
+pub(crate) fn before_create(call: &mut Call, new: &mut Value) {
     if call.is("apiextensions.k8s.io", "customresourcedefinitions") {
         crd::establish(call, new);
     }
-    Ok(())
+}
+
+pub(crate) fn before_update(call: &mut Call, new: &mut Value) {
+    if call.is("apiextensions.k8s.io", "customresourcedefinitions") {
+        crd::establish(call, new);
+    }
 }
 
 /// Called before the object is taken out.
@@ -33,6 +33,9 @@ pub(crate) fn before_delete(call: &Call, transaction: &mut Transaction, old: &Va
 
 /// Called when `object` has been written or taken out.
 pub(crate) fn after_write(call: &Call, transaction: &mut Transaction, object: &Value) {
+    if call.is("", "services") && call.subresource.is_empty() {
+        service_address::record(call, transaction, object);
+    }
     if call.is(rbac::GROUP, "clusterroles") {
         rbac::aggregation::refresh(transaction);
     }

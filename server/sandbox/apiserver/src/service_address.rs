@@ -1,7 +1,7 @@
 //! What the API server allots to a Service: cluster IP and node ports.
 
 use crate::{call::Call, store::Transaction};
-use machinery::{ApiError, FieldError, object};
+use machinery::{ApiError, FieldError, clock::rfc3339, object};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, net::Ipv4Addr};
 
@@ -19,6 +19,33 @@ pub(crate) fn allocate(call: &Call, transaction: &Transaction, new: &mut Value, 
     let (addresses, ports) = taken(transaction, &own);
     cluster_ip(call, new, old, &addresses, &name)?;
     node_ports(call, new, old, &ports, &name)
+}
+
+/// Keeps the `IPAddress` object of a Service (KEP-1880), which another Service cannot take while it stands.
+pub(crate) fn record(call: &Call, transaction: &mut Transaction, service: &Value) {
+    const KIND: (&str, &str) = ("networking.k8s.io", "ipaddresses");
+    let (namespace, name) = (object::namespace(service), object::name(service));
+    let parent = json!({"group": "", "resource": "services", "namespace": namespace, "name": name});
+    let stored = transaction.state.get("", "services", namespace, name);
+    let wanted = stored.and_then(|service| service["spec"]["clusterIP"].as_str()).filter(|address| address.parse::<Ipv4Addr>().is_ok());
+    let wanted = wanted.map(str::to_owned);
+    let before = service["spec"]["clusterIP"].as_str().filter(|address| stored.is_none() || wanted.as_deref() != Some(*address));
+    if let Some(before) = before {
+        transaction.remove(KIND.0, KIND.1, "", before);
+    }
+    let Some(address) = wanted.filter(|address| transaction.state.get(KIND.0, KIND.1, "", address).is_none()) else { return };
+    transaction.put(
+        KIND.0,
+        KIND.1,
+        json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "IPAddress",
+            "metadata": {
+                "name": address, "uid": call.server.new_uid(), "creationTimestamp": rfc3339(call.now),
+                "labels": {"ipaddress.kubernetes.io/ip-family": "IPv4", "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io"},
+            },
+            "spec": {"parentRef": parent},
+        }),
+    );
 }
 
 fn taken(transaction: &Transaction, own: &(String, String)) -> (BTreeSet<String>, BTreeSet<(u16, String)>) {
@@ -65,8 +92,9 @@ fn cluster_ip(call: &Call, new: &mut Value, old: Option<&Value>, taken: &BTreeSe
             before.clone_into(&mut asked);
         }
     }
-    let unchanged = old.is_some_and(|old| old["spec"]["clusterIP"] == asked.as_str());
-    if asked != "None" && !unchanged {
+    // A change of an address that is set is for validation to refuse.
+    let held = old.and_then(|old| old["spec"]["clusterIP"].as_str()).is_some_and(|held| !held.is_empty());
+    if asked != "None" && !held {
         asked = if asked.is_empty() {
             free_address(call, taken).ok_or_else(|| ApiError::internal("failed to allocate a serviceIP: range is full"))?
         } else {
@@ -101,8 +129,7 @@ fn check_address(asked: &str, taken: &BTreeSet<String>) -> Result<(), String> {
     let Ok(address) = asked.parse::<Ipv4Addr>() else { return Err("provided IP is not in the valid range".to_owned()) };
     let offset = address.to_bits().wrapping_sub(NETWORK);
     if offset == 0 || offset >= SIZE - 1 {
-        return Err("the provided network does not match the current range".to_owned())
-            .map_err(|_: String| "provided IP is not in the valid range. The range of valid IPs is 10.96.0.0/16".to_owned());
+        return Err("provided IP is not in the valid range. The range of valid IPs is 10.96.0.0/16".to_owned());
     }
     if taken.contains(asked) {
         return Err("provided IP is already allocated".to_owned());

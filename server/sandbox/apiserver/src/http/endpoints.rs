@@ -35,13 +35,14 @@ pub(super) fn serve(incoming: Incoming) -> Answer {
         "/healthz" | "/livez" | "/readyz" => health(&incoming, &path[1..]),
         "/api" | "/apis" => discovery::roots(&incoming, &scheme, accepted, path == "/api"),
         "/openapi/v3" => respond::encode(200, accepted, &openapi::index(&scheme)),
+        "/openapi/v2" => open_api_two(&incoming, accepted),
         "/.well-known/openid-configuration" => respond::encode(200, accepted, &openid(&incoming)),
         "/openid/v1/jwks" => respond::encode(200, accepted, &json!({"keys": []})),
         "/metrics" => respond::bare(200, "text/plain; version=0.0.4; charset=utf-8", metrics(&incoming)),
         "" => respond::encode(200, accepted, &json!({"paths": discovery::paths(&scheme)})),
         _ => {
             if let Some(document) = path.strip_prefix("/openapi/v3/") {
-                return open_api(&incoming, document, accepted);
+                return open_api(&incoming, document);
             }
             for check in ["/healthz/", "/livez/", "/readyz/"] {
                 if path.strip_prefix(check).is_some_and(|name| CHECKS.contains(&name)) {
@@ -109,16 +110,28 @@ fn metrics(incoming: &Incoming) -> String {
     text
 }
 
-fn open_api(incoming: &Incoming, path: &str, accepted: Accepted) -> Answer {
+fn open_api(incoming: &Incoming, path: &str) -> Answer {
     let scheme = incoming.server.scheme();
-    let Some(document) = openapi::document(&scheme, path) else { return not_found() };
-    let mut answer = respond::encode(200, Accepted { pretty: false, ..accepted }, &*document);
-    // A client that names the hash it got from the index may keep the document for good.
-    if let Some(hash) = incoming.query.get("hash").filter(|hash| !hash.is_empty()) {
-        if let Ok(value) = http::HeaderValue::from_str(&format!("\"{hash}\"")) {
-            answer.headers_mut().insert(http::header::ETAG, value);
-        }
+    let Some(document) = openapi::document_bytes(&scheme, path) else { return not_found() };
+    let mut answer = respond::bare(200, "application/json", bytes::Bytes::from_owner(document.body.clone()));
+    if let Ok(value) = http::HeaderValue::from_str(&format!("\"{}\"", document.hash)) {
+        answer.headers_mut().insert(http::header::ETAG, value);
+    }
+    // A client that names the hash that it got from the index may keep the document for good.
+    if incoming.query.get("hash").is_some_and(|hash| hash == document.hash) {
         answer.headers_mut().insert(http::header::CACHE_CONTROL, http::HeaderValue::from_static("public, immutable"));
     }
     answer
+}
+
+/// The document in protobuf, which kubectl falls back to for kinds that no v3 document has: `swagger: "2.0"` and no definition
+/// (gnostic's `openapi.v2.Document`). The whole one is there in JSON.
+const VERSION_TWO: &[u8] = b"\x0a\x032.0";
+
+fn open_api_two(incoming: &Incoming, accepted: Accepted) -> Answer {
+    let accept = incoming.request.headers().get(http::header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    if accept.starts_with("application/com.github.proto-openapi.spec.v2") {
+        return respond::bare(200, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf", VERSION_TWO);
+    }
+    respond::encode(200, Accepted { pretty: false, ..accepted }, &openapi::version_two(&incoming.server.scheme()))
 }

@@ -13,7 +13,7 @@ use crate::{
     verbs::{
         create, delete, delete_collection, get,
         list::{self, Selection},
-        patch::{self, PatchKind},
+        patch::{self, Patch, PatchKind},
         update, watch,
     },
 };
@@ -109,8 +109,8 @@ async fn route(incoming: Incoming, accepted: Accepted) -> Result<Answer, ApiErro
         }
         "patch" => {
             let include = include(&incoming)?;
-            let (kind, body) = patch_of(incoming, &mut call).await?;
-            let (stored, created) = patch::patch(&mut call, kind, body)?;
+            let patch = patch_of(incoming, &mut call).await?;
+            let (stored, created) = patch::patch(&mut call, patch)?;
             Ok(respond::object(&call, if created { 201 } else { 200 }, accepted, include, &stored))
         }
         "delete" => {
@@ -145,6 +145,7 @@ pub(super) fn call(incoming: &Incoming, resource: Arc<Resource>) -> Result<Call,
     let manager = manager(incoming)?;
     let mut call = Call::new(&incoming.server, incoming.user.clone(), &manager, resource, namespace, &path.name);
     path.subresource.clone_into(&mut call.subresource);
+    call.warn(deprecation(&call.resource));
     let kind = match incoming.verb {
         "create" => "CreateOptions",
         "update" => "UpdateOptions",
@@ -154,6 +155,16 @@ pub(super) fn call(incoming: &Incoming, resource: Arc<Resource>) -> Result<Call,
     call.dry_run = incoming.query.dry_run(kind)?;
     call.validation = incoming.query.field_validation(kind)?;
     Ok(call)
+}
+
+/// What the API server says of kinds that are going away.
+fn deprecation(resource: &Resource) -> Option<String> {
+    let words = match (&*resource.group, &*resource.kind) {
+        ("", "Endpoints") => "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+        ("", "ComponentStatus") => "v1 ComponentStatus is deprecated in v1.19+",
+        _ => return None,
+    };
+    Some(words.to_owned())
 }
 
 /// `?fieldManager=`, else the part of the user agent before its version.
@@ -199,7 +210,7 @@ pub(super) fn decode(call: &mut Call, headers: &HeaderMap, bytes: bytes::Bytes) 
 }
 
 /// Kind and content of a patch.
-pub(super) async fn patch_of(incoming: Incoming, call: &mut Call) -> Result<(PatchKind, Value), ApiError> {
+pub(super) async fn patch_of(incoming: Incoming, call: &mut Call) -> Result<Patch, ApiError> {
     let force = incoming.query.get("force").map(|text| text == "true");
     let named = !incoming.query.text("fieldManager").is_empty();
     let (headers, bytes) = body_of(incoming).await?;
@@ -208,15 +219,15 @@ pub(super) async fn patch_of(incoming: Incoming, call: &mut Call) -> Result<(Pat
             if required { machinery::FieldError::required(field, message) } else { machinery::FieldError::forbidden(field, message) };
         ApiError::invalid("meta.k8s.io", "PatchOptions", "", &[error])
     };
-    let (kind, format) = match negotiate::content_type(&headers).as_str() {
-        "application/json-patch+json" => (PatchKind::Json, Format::Json),
-        "application/merge-patch+json" => (PatchKind::Merge, Format::Json),
-        "application/strategic-merge-patch+json" => (PatchKind::Strategic, Format::Json),
+    let kind = match negotiate::content_type(&headers).as_str() {
+        "application/json-patch+json" => PatchKind::Json,
+        "application/merge-patch+json" => PatchKind::Merge,
+        "application/strategic-merge-patch+json" => PatchKind::Strategic,
         "application/apply-patch+yaml" => {
             if !named {
                 return Err(options("fieldManager", "is required for apply patch", true));
             }
-            (PatchKind::Apply { force: force.unwrap_or(false) }, Format::Yaml)
+            PatchKind::Apply { force: force.unwrap_or(false) }
         }
         _ => {
             let strategic = if call.resource.custom.is_none() { ", application/strategic-merge-patch+json" } else { "" };
@@ -233,11 +244,15 @@ pub(super) async fn patch_of(incoming: Incoming, call: &mut Call) -> Result<(Pat
     if force.is_some() && !matches!(kind, PatchKind::Apply { .. }) {
         return Err(options("force", "may not be specified for non-apply patch", false));
     }
-    let value = body::value(format, &bytes)?;
-    if value.is_null() {
-        return Err(ApiError::bad_request("the body of the patch is empty"));
+    if let Some(plain) = kind.plain() {
+        let (body, repeated) = machinery::patch::read(plain, &bytes)?;
+        return Ok(Patch { kind, body, repeated });
     }
-    Ok((kind, value))
+    let (body, repeated) = strict::read_untyped(Format::Yaml, &bytes).map_err(ApiError::bad_request)?;
+    if !body.is_object() {
+        return Err(ApiError::bad_request("the applied configuration must be one object"));
+    }
+    Ok(Patch { kind, body, repeated })
 }
 
 async fn delete_options(incoming: Incoming) -> Result<(crate::client::DeleteOptions, bool), ApiError> {

@@ -65,8 +65,8 @@ pub(super) async fn serve(incoming: Incoming, resource: Arc<Resource>, accepted:
         }
         ("scale", "patch") => {
             let include = include(&incoming)?;
-            let (kind, body) = patch_of(incoming, &mut call).await?;
-            let answer = scale::patch(&mut call, kind, &body)?;
+            let patch = patch_of(incoming, &mut call).await?;
+            let answer = scale::patch(&mut call, patch.kind, &patch.body)?;
             Ok(respond::object(&call, 200, accepted, include, &Arc::new(answer)))
         }
         (_, "get") => {
@@ -82,8 +82,8 @@ pub(super) async fn serve(incoming: Incoming, resource: Arc<Resource>, accepted:
         }
         (_, "patch") => {
             let include = include(&incoming)?;
-            let (kind, body) = patch_of(incoming, &mut call).await?;
-            let (stored, _) = patch::patch(&mut call, kind, body)?;
+            let patch = patch_of(incoming, &mut call).await?;
+            let (stored, _) = patch::patch(&mut call, patch)?;
             Ok(respond::object(&call, 200, accepted, include, &stored))
         }
         _ => Err(endpoints::method_not_allowed()),

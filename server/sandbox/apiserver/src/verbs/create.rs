@@ -3,10 +3,10 @@
 use crate::{
     admission,
     call::{self, Call, Operation},
-    convert, rbac,
+    convert, crd, effects, rbac,
     store::Transaction,
 };
-use machinery::{ApiError, apply, clock::rfc3339, defaults, object, strategy, validation};
+use machinery::{ApiError, apply, clock::rfc3339, object, strategy, validation};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(crate) fn create(call: &mut Call, mut new: Value) -> Result<Arc<Value>, ApiE
         return Err(ApiError::new(500, "", "resourceVersion should not be set on objects to be created"));
     }
     let mut new = convert::to_storage(&call.resource, new)?;
-    defaults::set(&call.resource, &mut new);
+    crd::set_defaults(&call.resource, &mut new);
     let manager = call.manager.clone();
     apply::track_update(&call.resource, None, &mut new, &apply::Manager { name: &manager, subresource: "", now: call.now });
     let (server, dry_run) = (call.server.clone(), call.dry_run);
@@ -35,6 +35,7 @@ pub(crate) fn insert(call: &mut Call, transaction: &mut Transaction, mut new: Va
     }
     admission::mutate(call, transaction, Operation::Create, &mut new, None)?;
     rbac::escalation::check(call, &transaction.state, &new, None)?;
+    effects::allot(call, transaction, &mut new, None)?;
     generate_name(call, transaction, &mut new);
     fill_system_fields(call, &mut new);
     strategy::prepare_create(&call.resource, &mut new);
@@ -49,9 +50,9 @@ pub(crate) fn insert(call: &mut Call, transaction: &mut Transaction, mut new: Va
     if transaction.state.get(&group, &plural, &namespace, &name).is_some() {
         return Err(ApiError::already_exists(&call.resource.group, &plural, &name));
     }
-    crate::effects::before_create(call, transaction, &mut new)?;
+    effects::before_create(call, &mut new);
     let stored = transaction.put(&group, &plural, new);
-    crate::effects::after_write(call, transaction, &stored);
+    effects::after_write(call, transaction, &stored);
     Ok(transaction.state.get(&group, &plural, &namespace, &name).cloned().unwrap_or(stored))
 }
 

@@ -2,13 +2,13 @@
 
 use crate::{
     call::Call,
-    convert,
+    convert, crd,
     verbs::{
         create,
         update::{self, Tracking},
     },
 };
-use machinery::{ApiError, apply, defaults, object, patch, strict};
+use machinery::{ApiError, apply, object, patch, strict};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -20,8 +20,36 @@ pub(crate) enum PatchKind {
     Apply { force: bool },
 }
 
+/// A patch as it was read.
+#[derive(Debug)]
+pub(crate) struct Patch {
+    pub kind: PatchKind,
+    pub body: Value,
+    /// What is said of fields that the body repeats.
+    pub repeated: Vec<String>,
+}
+
+impl Patch {
+    pub fn merge(body: Value) -> Self {
+        Self { kind: PatchKind::Merge, body, repeated: Vec::new() }
+    }
+}
+
+impl PatchKind {
+    /// The kind as `machinery` knows it; an apply is none of them.
+    pub fn plain(self) -> Option<patch::PatchKind> {
+        match self {
+            Self::Json => Some(patch::PatchKind::Json),
+            Self::Merge => Some(patch::PatchKind::Merge),
+            Self::Strategic => Some(patch::PatchKind::Strategic),
+            Self::Apply { .. } => None,
+        }
+    }
+}
+
 /// Patches the object, or one of its subresources; the answer says whether an apply created it.
-pub(crate) fn patch(call: &mut Call, kind: PatchKind, body: Value) -> Result<(Arc<Value>, bool), ApiError> {
+pub(crate) fn patch(call: &mut Call, patch: Patch) -> Result<(Arc<Value>, bool), ApiError> {
+    let Patch { kind, body, repeated } = patch;
     if kind == PatchKind::Strategic && call.resource.custom.is_some() {
         return Err(unsupported());
     }
@@ -37,7 +65,7 @@ pub(crate) fn patch(call: &mut Call, kind: PatchKind, body: Value) -> Result<(Ar
                 object::set_meta(&mut new, "name", call.name.clone());
                 crate::call::check_namespace(call, &mut new)?;
                 let mut new = convert::to_storage(&call.resource, new)?;
-                defaults::set(&call.resource, &mut new);
+                crd::set_defaults(&call.resource, &mut new);
                 if !object::uid(&new).is_empty() {
                     let why = format!("Precondition failed: UID in precondition: {}, UID in object meta: ", object::uid(&new));
                     return Err(call.conflict(&call.name, &why));
@@ -47,20 +75,29 @@ pub(crate) fn patch(call: &mut Call, kind: PatchKind, body: Value) -> Result<(Ar
         }
         let stored = update::change(call, transaction, |call, old| {
             let live = convert::served(&call.resource, old.clone());
-            let (mut new, tracking) = match kind {
+            let (new, tracking) = match kind {
                 PatchKind::Json => (patch::json(&live, &body)?, Tracking::Update),
                 PatchKind::Merge => (patch::merge(&live, &body), Tracking::Update),
                 PatchKind::Strategic => (patch::strategic(&call.resource, &live, &body)?, Tracking::Update),
                 PatchKind::Apply { force } => (apply::apply(&call.resource, Some(&live), &body, &call.manager(), force)?, Tracking::Done),
             };
-            let warnings = strict::check(&call.resource, &mut new, call.validation)?;
-            call.warn(warnings);
+            let new = if let Some(kind) = kind.plain() {
+                let patched = patch::settle(&call.resource, kind, &body, new, repeated, call.validation)?;
+                call.warn(patched.warnings);
+                patched.object
+            } else {
+                let mut new = new;
+                let warnings = strict::check(&call.resource, &mut new, call.validation)?;
+                call.warn(warnings);
+                new
+            };
             check_identity(call, &new)?;
             let mut new = convert::to_storage(&call.resource, new)?;
-            defaults::set(&call.resource, &mut new);
+            crd::set_defaults(&call.resource, &mut new);
             if tracking == Tracking::Done {
-                // The live object's own version came along; only the configuration may set a precondition.
-                let given = body["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
+                // Only the configuration may set a precondition.
+                let live = object::resource_version(old).to_string();
+                let given = body["metadata"]["resourceVersion"].as_str().map_or(live, str::to_owned);
                 object::set_meta(&mut new, "resourceVersion", given);
             }
             Ok((new, tracking))

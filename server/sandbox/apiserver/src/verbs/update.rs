@@ -4,11 +4,11 @@
 use crate::{
     admission,
     call::{Call, Operation},
-    convert, effects, rbac,
+    convert, crd, effects, rbac,
     store::Transaction,
     verbs::create,
 };
-use machinery::{ApiError, FieldError, apply, defaults, object, strategy, validation};
+use machinery::{ApiError, FieldError, apply, object, strategy, validation};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub(crate) fn update(call: &mut Call, new: Value) -> Result<(Arc<Value>, bool), 
     check_name(call, &new)?;
     let mut new = convert::to_storage(&call.resource, new)?;
     if call.subresource.is_empty() {
-        defaults::set(&call.resource, &mut new);
+        crd::set_defaults(&call.resource, &mut new);
     }
     let (server, dry_run) = (call.server.clone(), call.dry_run);
     let by_put = CREATED_BY_PUT.contains(&(&*call.resource.group, &*call.resource.plural)) && call.subresource.is_empty();
@@ -88,6 +88,8 @@ pub(crate) fn change(
         return Err(call.invalid(&name, &[error]));
     }
     keep_system_fields(&mut new, &old);
+    object::set_meta(&mut new, "resourceVersion", object::resource_version(&old).to_string());
+    effects::allot(call, transaction, &mut new, Some(&old))?;
     strategy::prepare_update(&call.resource, &call.subresource, &mut new, &old);
     rbac::escalation::check(call, &transaction.state, &new, Some(&old))?;
     let errors = validation::update(&call.resource, &call.subresource, &new, &old);
@@ -98,14 +100,13 @@ pub(crate) fn change(
         call.warn(validation::warnings(&call.resource, &new, Some(&old)));
     }
     admission::validate(call, transaction, Operation::Update, Some(&new), Some(&old))?;
-    effects::before_update(call, transaction, &mut new, &old)?;
+    effects::before_update(call, &mut new);
     if is_finished(call, &new) {
         effects::before_delete(call, transaction, &new);
         let last = transaction.remove(&group, &plural, &call.namespace, &name).unwrap_or_else(|| Arc::new(new));
         effects::after_write(call, transaction, &last);
         return Ok(last);
     }
-    object::set_meta(&mut new, "resourceVersion", object::resource_version(&old).to_string());
     if new == *old {
         return Ok(old);
     }
