@@ -1,5 +1,8 @@
 //! The API over its router and its in-process client.
 
+mod access;
+mod admission;
 mod crud;
+mod custom;
 mod kit;
 mod watch;
