@@ -18,6 +18,9 @@ pub(super) fn set(kind: &str, object: &mut Value) {
                 for item in each(spec, "limits") {
                     limit_range_item(item);
                 }
+                if spec.get("limits").is_none() {
+                    spec["limits"] = Value::Null;
+                }
             }
         }
         "ResourceQuota" => {

@@ -9,6 +9,7 @@ mod admission;
 mod autoscaling;
 mod cluster;
 mod config;
+mod encode;
 mod network;
 mod pod;
 mod storage;
@@ -22,9 +23,6 @@ pub fn set(resource: &Resource, object: &mut Value) {
         return;
     }
     let (group, kind) = (resource.group.as_ref(), resource.kind.as_ref());
-    if !holds_free_json(group, kind) {
-        drop_nulls(object);
-    }
     if !object["metadata"].is_object() {
         object["metadata"] = empty();
     }
@@ -43,11 +41,7 @@ pub fn set(resource: &Resource, object: &mut Value) {
         "admissionregistration.k8s.io" | "apiextensions.k8s.io" => admission::set(kind, object),
         _ => cluster::set(group, kind, object),
     }
-}
-
-/// Kinds with parts that are any JSON, where a null means itself.
-fn holds_free_json(group: &str, kind: &str) -> bool {
-    group == "apiextensions.k8s.io" || kind == "ControllerRevision" || group == "resource.k8s.io"
+    encode::as_go(group, &resource.version, kind, object);
 }
 
 fn drop_nulls(value: &mut Value) {

@@ -111,7 +111,7 @@ fn endpoint_slice(object: &mut Value) {
         part(endpoint, "conditions");
     }
     for list in ["endpoints", "ports"] {
-        if object.get(list).is_none() {
+        if object[list].as_array().is_none_or(Vec::is_empty) {
             object[list] = Value::Null;
         }
     }

@@ -221,8 +221,11 @@ fn container(container: &mut Value) {
     );
 }
 
-/// `Always` for the tag `latest` or none, `IfNotPresent` for any other tag and for a digest alone.
+/// `Always` for the tag `latest` or none, `IfNotPresent` for any other tag, for a digest alone, and for what names no image.
 fn pull_policy(image: &str) -> &'static str {
+    if !is_image(image) {
+        return "IfNotPresent";
+    }
     let (name, digest) = image.split_once('@').map_or((image, false), |(name, _)| (name, true));
     let last = name.rsplit_once('/').map_or(name, |(_, last)| last);
     match last.rsplit_once(':') {
@@ -231,6 +234,32 @@ fn pull_policy(image: &str) -> &'static str {
         None if digest => "IfNotPresent",
         None => "Always",
     }
+}
+
+/// Whether this has the form of a reference to an image (github.com/distribution/reference).
+fn is_image(image: &str) -> bool {
+    let name = image.split_once('@').map_or(image, |(name, _)| name);
+    let last = name.rfind('/').map_or(0, |at| at + 1);
+    let (path, tag) = name[last..].split_once(':').map_or((name, None), |(short, tag)| (&name[..last + short.len()], Some(tag)));
+    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    if tag.is_some_and(|tag| {
+        tag.len() > 128 || !tag.bytes().next().is_some_and(word) || !tag.bytes().all(|b| word(b) || matches!(b, b'.' | b'-'))
+    }) {
+        return false;
+    }
+    let (domain, path) = match path.split_once('/') {
+        Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" || first.to_lowercase() != first => (first, rest),
+        _ => ("", path),
+    };
+    let lower = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let component = |part: &str| {
+        part.bytes().next().is_some_and(lower)
+            && part.bytes().last().is_some_and(lower)
+            && part.bytes().all(|b| lower(b) || matches!(b, b'.' | b'_' | b'-'))
+            && !["..", "___", "._", "_.", ".-", "-.", "_-", "-_"].iter().any(|odd| part.contains(odd))
+    };
+    let domain_fits = domain.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']'));
+    domain_fits && path.split('/').all(component)
 }
 
 fn probe(probe: &mut Value) {

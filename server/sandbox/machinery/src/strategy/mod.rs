@@ -39,6 +39,10 @@ pub fn prepare_create(resource: &Resource, object: &mut Value) {
             object["status"] = json!({"phase": "Active"});
             add_kubernetes_finalizer(object);
         }
+        // A limit range without a name gets a UUID for one.
+        ("", "LimitRange") if object["metadata"]["name"].as_str().is_none_or(str::is_empty) => {
+            object["metadata"]["name"] = object["metadata"]["uid"].clone();
+        }
         ("batch", "Job") => job::prepare_create(object),
         ("apps", "DaemonSet") => count_template(object, None),
         _ => {}

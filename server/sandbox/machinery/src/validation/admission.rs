@@ -87,11 +87,8 @@ fn client(errors: &mut Errors, path: &str, client: &Value) {
         }
         (None, true) => {
             let service = &client["service"];
-            let message = |field: &str| format!("service {field} is required");
             for field in ["name", "namespace"] {
-                if text(&service[field]).is_empty() {
-                    errors.push(FieldError::required(format!("{path}.service.{field}"), message(field)));
-                }
+                required(errors, &format!("{path}.service.{field}"), &service[field]);
             }
             if has(&service["port"]) {
                 let before = errors.len();

@@ -57,10 +57,12 @@ fn metric(errors: &mut Errors, path: &str, metric: &Value) {
     let kind = text(&metric["type"]);
     if kind.is_empty() {
         errors.push(FieldError::required(format!("{path}.type"), "must specify a metric source type"));
-        return;
     }
     let Some((_, field)) = kinds.into_iter().find(|(name, _)| *name == kind) else {
-        supported_or_refuse(errors, &format!("{path}.type"), kind, &kinds.map(|(name, _)| name));
+        // Told by the check of the type and again by that of its source.
+        for _ in 0..2 {
+            supported_or_refuse(errors, &format!("{path}.type"), kind, &kinds.map(|(name, _)| name));
+        }
         return;
     };
     for (_, other) in kinds.into_iter().filter(|(_, other)| *other != field && has(&metric[*other])) {

@@ -92,6 +92,11 @@ fn runtime_class(errors: &mut Errors, new: &Value, old: Option<&Value>) {
     let scheduling = &new["scheduling"];
     meta::labels(errors, "scheduling.nodeSelector", &scheduling["nodeSelector"]);
     pod::tolerations(errors, "scheduling.tolerations.tolerations", &scheduling["tolerations"]);
+    let all = list(&scheduling["tolerations"]);
+    let same = |a: &Value, b: &Value| ["key", "operator", "value", "effect"].iter().all(|field| text(&a[*field]) == text(&b[*field]));
+    for (index, one) in all.iter().enumerate().filter(|(index, one)| all[..*index].iter().any(|other| same(other, one))) {
+        errors.push(FieldError::duplicate(format!("scheduling.tolerations[{index}]"), internal::shown("Toleration", one)));
+    }
 }
 
 fn lease(errors: &mut Errors, spec: &Value) {

@@ -86,9 +86,8 @@ fn resource_names(errors: &mut Errors, all: &Value) {
 
 fn versions(errors: &mut Errors, spec: &Value, status: &Value) {
     let all = list(&spec["versions"]);
-    if all.is_empty() {
-        errors.push(FieldError::required("spec.versions", ""));
-    }
+    // One schema for all versions is looked at once, where older definitions had it.
+    let shared = all.windows(2).all(|pair| pair[0]["schema"] == pair[1]["schema"]);
     let mut seen = BTreeSet::new();
     for (index, version) in all.iter().enumerate() {
         let path = format!("spec.versions[{index}]");
@@ -105,7 +104,10 @@ fn versions(errors: &mut Errors, spec: &Value, status: &Value) {
             errors.push(FieldError::required(format!("{path}.schema.openAPIV3Schema"), ""));
             continue;
         }
-        let path = format!("{path}.schema.openAPIV3Schema");
+        if shared && index > 0 {
+            continue;
+        }
+        let path = if shared { "spec.validation.openAPIV3Schema".to_owned() } else { format!("{path}.schema.openAPIV3Schema") };
         match text(&schema["type"]) {
             "object" => {}
             "" => errors.push(FieldError::required(format!("{path}.type"), "must not be empty at the root")),
@@ -118,7 +120,7 @@ fn versions(errors: &mut Errors, spec: &Value, status: &Value) {
         let message = "must have at least one stored version";
         errors.push(FieldError::invalid("status.storedVersions", &status["storedVersions"], message));
     }
-    if storage != 1 && !all.is_empty() {
+    if storage != 1 {
         let message = "must have exactly one version marked as storage version";
         errors.push(FieldError::invalid("spec.versions", &spec["versions"], message));
     }

@@ -180,6 +180,9 @@ fn failure_policy(errors: &mut Errors, path: &str, spec: &Value) {
     }
 }
 
+/// As many as one rule may name.
+const MAX_EXIT_CODES: usize = 255;
+
 fn exit_codes(errors: &mut Errors, path: &str, codes: &Value, containers: &[&str]) {
     one_of(errors, &format!("{path}.operator"), &codes["operator"], &["In", "NotIn"]);
     if let Some(name) = codes["containerName"].as_str().filter(|name| !containers.contains(name)) {
@@ -195,6 +198,10 @@ fn exit_codes(errors: &mut Errors, path: &str, codes: &Value, containers: &[&str
         errors.push(FieldError::invalid(values_path, &codes["values"], "at least one value is required"));
         return;
     }
+    if values.len() > MAX_EXIT_CODES {
+        errors.push(FieldError::too_many(values_path, values.len(), MAX_EXIT_CODES));
+        return;
+    }
     for (index, value) in values.iter().enumerate() {
         if codes["operator"] == "In" && number(value) == 0 {
             errors.push(FieldError::invalid(format!("{values_path}[{index}]"), 0, "must not be 0 for the In operator"));
@@ -202,6 +209,9 @@ fn exit_codes(errors: &mut Errors, path: &str, codes: &Value, containers: &[&str
         if values[..index].contains(value) {
             errors.push(FieldError::duplicate(format!("{values_path}[{index}]"), value));
         }
+    }
+    if !values.is_sorted_by(|before, after| number(before) <= number(after)) {
+        errors.push(FieldError::invalid(values_path, &codes["values"], "must be ordered"));
     }
 }
 

@@ -178,6 +178,21 @@ pub(super) fn selector(errors: &mut Errors, path: &str, selector: &Value) {
 
 /// Whether labels satisfy a `metav1.LabelSelector`; `None` where the selector itself makes no sense.
 pub(super) fn matches(selector: &Value, labels: &Value) -> Option<bool> {
+    let sound = |key: &str, values: &[Value]| {
+        names::qualified_name(key).is_empty() && values.iter().all(|value| names::label_value(text(value)).is_empty())
+    };
+    let all_sound = entries(&selector["matchLabels"]).into_iter().all(|(key, value)| sound(key, std::slice::from_ref(value)))
+        && list(&selector["matchExpressions"]).iter().all(|expression| {
+            let values = list(&expression["values"]);
+            let counted = match text(&expression["operator"]) {
+                "In" | "NotIn" => !values.is_empty(),
+                _ => values.is_empty(),
+            };
+            counted && sound(text(&expression["key"]), values)
+        });
+    if !all_sound {
+        return None;
+    }
     let mut all = entries(&selector["matchLabels"]).into_iter().all(|(key, value)| labels.get(key) == Some(value));
     for expression in list(&selector["matchExpressions"]) {
         let value = labels.get(text(&expression["key"]));

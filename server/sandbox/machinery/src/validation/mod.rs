@@ -40,6 +40,13 @@ pub fn create(resource: &Resource, object: &Value) -> Vec<FieldError> {
         pod::create(&mut errors, object);
         return errors;
     }
+    if (group, kind) == ("policy", "PodDisruptionBudget") {
+        // Its own rules leave the metadata to the check that follows when all is well.
+        rules(&mut errors, resource, object, None);
+        if !errors.is_empty() {
+            return errors;
+        }
+    }
     meta::create(&mut errors, &object["metadata"], resource.namespaced, name_rule(resource));
     if group.is_empty() {
         meta::core_finalizers(&mut errors, &object["metadata"]);
@@ -129,7 +136,7 @@ fn name_rule(resource: &Resource) -> NameRule {
     match (resource.group.as_ref(), resource.kind.as_ref()) {
         ("", "Service") => names::dns_1035_label,
         ("", "Namespace") | ("apps", "StatefulSet") => names::dns_label,
-        ("rbac.authorization.k8s.io" | "apiregistration.k8s.io", _) => names::path_segment,
+        ("rbac.authorization.k8s.io" | "apiregistration.k8s.io", _) | ("policy", "PodDisruptionBudget") => names::path_segment,
         ("networking.k8s.io", "IPAddress") => names::ip_address,
         _ => names::dns_subdomain,
     }

@@ -77,7 +77,9 @@ fn template(errors: &mut Errors, spec: &Value, selector: &Value, owner: Option<&
     };
     match matches {
         None => {
-            errors.push(FieldError::invalid("spec.selector", meta::shown_selector(selector), "invalid label selector"));
+            // Stateful sets, which name no owner here, say no more than that.
+            let message = if owner.is_some() { "invalid label selector" } else { "" };
+            errors.push(FieldError::invalid("spec.selector", meta::shown_selector(selector), message));
             return;
         }
         Some(true) => {}
@@ -109,10 +111,11 @@ fn replica_set(errors: &mut Errors, owner: &str, named: &str, spec: &Value) {
     template(errors, spec, &spec["selector"], Some(owner));
 }
 
-/// `0` and `0%`.
+/// `0`, `0%`, and text that is no percentage.
 fn is_zero(value: &Value) -> bool {
     match value {
-        Value::String(percent) => percent.trim_end_matches('%').parse::<u64>().is_ok_and(|n| n == 0),
+        Value::String(percent) if names::percent(percent).is_empty() => percent.trim_matches(['0', '%']).is_empty(),
+        Value::String(text) => text.parse::<i64>().unwrap_or(0) == 0,
         other => number(other) == 0,
     }
 }
