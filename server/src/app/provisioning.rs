@@ -95,9 +95,16 @@ impl App {
         tokio::pin!(making);
         loop {
             tokio::select! {
-                made = making.as_mut() => return Ok(made?),
+                // What was said before the end is told before the end.
+                biased;
                 Some(progress) = receiver.recv() => {
                     self.tell(&attempt.id, LiveEvent::Stage { stage: progress.stage, done: progress.done }).await;
+                }
+                made = making.as_mut() => {
+                    while let Ok(progress) = receiver.try_recv() {
+                        self.tell(&attempt.id, LiveEvent::Stage { stage: progress.stage, done: progress.done }).await;
+                    }
+                    return Ok(made?);
                 }
             }
         }

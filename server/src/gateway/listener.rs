@@ -7,6 +7,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use provision::Body;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -109,7 +110,10 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send + 'static,
 {
+    let arrived = Arc::new(AtomicBool::new(false));
+    let seen = arrived.clone();
     let service = TowerToHyperService::new(service.map_request(move |request: Request<hyper::body::Incoming>| {
+        seen.store(true, Ordering::Relaxed);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Peer(peer));
         request
@@ -125,8 +129,16 @@ where
         .keep_alive_timeout(Duration::from_secs(20));
     let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(serving);
+    // The limit on heads begins with the first byte of one; a connection on which none ever comes ends here.
+    let silent = async {
+        tokio::time::sleep(limits.head).await;
+        if arrived.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    };
     let result = tokio::select! {
         result = serving.as_mut() => result,
+        () = silent => return,
         () = stop.cancelled() => {
             serving.as_mut().graceful_shutdown();
             serving.as_mut().await

@@ -107,12 +107,14 @@ impl Server {
             ..Settings::default()
         };
         let store: Arc<dyn Store> = Arc::new(database.clone());
+        let course = Labs::new(catalogue.clone());
+        let specs: Vec<_> = crate::app::Course::labs(&course).iter().map(|plan| plan.cluster.clone()).collect();
         let app = App::new(Parts {
             store: store.clone(),
             clock: clock.clone(),
             random: random.clone(),
-            course: Arc::new(Labs::new(catalogue.clone())),
-            engine: Arc::new(SandboxProvisioner::new(sandbox)),
+            course: Arc::new(course),
+            engine: Arc::new(SandboxProvisioner::new(sandbox.clone())),
             scanner: Arc::new(scan::CatalogueScanner(images)),
             jails: Arc::new(jails),
             keys,
@@ -120,6 +122,15 @@ impl Server {
         });
         let first_admin = app.first_admin_link().await.context("cannot make the link for the first admin")?;
         app.resume().await.context("cannot take up the attempts that were under way")?;
+
+        // What all clusters of a lab have in common is made before the first learner waits for it.
+        tokio::task::spawn_blocking(move || {
+            for spec in specs {
+                if let Err(error) = sandbox.prepare(&spec) {
+                    tracing::error!("clusters of a lab cannot be made: {}", crate::app::error::chain(&error));
+                }
+            }
+        });
 
         let (queue, audit) = AuditQueue::start(store);
         let limits = Limits { requests_per_second: config.requests_per_second, burst: config.burst, ..Limits::default() };
