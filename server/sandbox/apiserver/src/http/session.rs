@@ -12,7 +12,7 @@ use crate::{
 use axum::{
     extract::{
         FromRequestParts, WebSocketUpgrade,
-        ws::{Message, WebSocket},
+        ws::{CloseFrame, Message, WebSocket, close_code},
     },
     response::IntoResponse,
 };
@@ -127,8 +127,13 @@ async fn run(socket: WebSocket, runtime: Arc<dyn NodeRuntime>, pod: Arc<Value>, 
             return;
         }
     }
-    // The client may be gone already.
-    drop(to_client.close().await);
+    // Without a code the client takes the end for a failure. It may be gone already.
+    drop(to_client.send(Message::Close(Some(CloseFrame { code: close_code::NORMAL, reason: "".into() }))).await);
+    while let Some(Ok(message)) = from_client.next().await {
+        if matches!(message, Message::Close(_)) {
+            break;
+        }
+    }
 }
 
 async fn send(to: &mut (impl SinkExt<Message, Error = axum::Error> + Unpin), channel: u8, chunk: &[u8]) -> Result<(), axum::Error> {

@@ -5,4 +5,5 @@ mod admission;
 mod crud;
 mod custom;
 mod kit;
+mod session;
 mod watch;
