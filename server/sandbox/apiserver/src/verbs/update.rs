@@ -87,6 +87,8 @@ pub(crate) fn change(
         let error = FieldError::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
         return Err(call.invalid(&name, &[error]));
     }
+    // An update without a version is one of whatever is there.
+    object::set_meta(&mut new, "resourceVersion", object::resource_version(&old).to_string());
     keep_system_fields(&mut new, &old);
     object::set_meta(&mut new, "resourceVersion", object::resource_version(&old).to_string());
     effects::allot(call, transaction, &mut new, Some(&old))?;
