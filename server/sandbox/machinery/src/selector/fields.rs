@@ -125,7 +125,8 @@ impl FieldSelector {
                 || supported.fields.contains(&term.field.as_str())
                 || resource.custom.as_ref().is_some_and(|c| c.selectable_fields.iter().any(|f| f.trim_start_matches('.') == term.field));
             // a term without field and value, as `=`, selects everything
-            if !known && !(term.field.is_empty() && term.value.is_empty()) {
+            let says_nothing = term.field.is_empty() && term.value.is_empty();
+            if !(known || says_nothing) {
                 return Err(ApiError::bad_request((supported.refusal)(resource, &term.field)));
             }
             if term.field == "spec.host" {
