@@ -5,7 +5,7 @@
 
 use crate::{
     resource::{Resource, Subresource},
-    scheme::Scheme,
+    scheme::{ALL_VERBS, Scheme},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
@@ -46,10 +46,21 @@ fn sorted<'a>(scheme: &'a Scheme, group: &str, version: &str) -> Vec<&'a Resourc
     resources
 }
 
-fn sorted_subresources(resource: &Resource) -> Vec<&Subresource> {
+/// Built-in resources list theirs by name, custom ones as their definition does: status, then scale.
+fn ordered_subresources(resource: &Resource) -> Vec<&Subresource> {
     let mut subresources: Vec<&Subresource> = resource.subresources.iter().collect();
-    subresources.sort_by(|a, b| a.name.cmp(&b.name));
+    if resource.custom.is_none() {
+        subresources.sort_by(|a, b| a.name.cmp(&b.name));
+    }
     subresources
+}
+
+/// Built-in resources list their verbs by name; custom ones have an order of their own, which `kubectl api-resources` shows.
+fn ordered_verbs(resource: &Resource) -> &'static [&'static str] {
+    if resource.custom.is_some() && resource.verbs == ALL_VERBS {
+        return &["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+    }
+    resource.verbs
 }
 
 /// True where a subresource speaks of a type of another group or version than its resource's.
@@ -68,7 +79,7 @@ fn discovered(resource: &Resource) -> Value {
         "responseKind": kind(&resource.kind, None),
         "scope": if resource.namespaced { "Namespaced" } else { "Cluster" },
         "singularResource": resource.singular,
-        "verbs": resource.verbs,
+        "verbs": ordered_verbs(resource),
     });
     if !resource.short_names.is_empty() {
         entry["shortNames"] = json!(resource.short_names);
@@ -77,7 +88,7 @@ fn discovered(resource: &Resource) -> Value {
         entry["categories"] = json!(resource.categories);
     }
     if !resource.subresources.is_empty() {
-        let subresources = sorted_subresources(resource).into_iter();
+        let subresources = ordered_subresources(resource).into_iter();
         entry["subresources"] = subresources
             .map(|s| {
                 let of = is_foreign(resource, s).then_some((&*s.group, &*s.version));
@@ -122,7 +133,7 @@ pub fn resource_list(scheme: &Scheme, group: &str, version: &str) -> Option<Valu
     for resource in resources {
         let mut entry = json!({
             "name": resource.plural, "singularName": resource.singular, "namespaced": resource.namespaced,
-            "kind": resource.kind, "verbs": resource.verbs,
+            "kind": resource.kind, "verbs": ordered_verbs(resource),
         });
         if !resource.short_names.is_empty() {
             entry["shortNames"] = json!(resource.short_names);
@@ -134,7 +145,7 @@ pub fn resource_list(scheme: &Scheme, group: &str, version: &str) -> Option<Valu
             entry["storageVersionHash"] = storage_version_hash(resource).into();
         }
         entries.push(entry);
-        for subresource in sorted_subresources(resource) {
+        for subresource in ordered_subresources(resource) {
             let mut entry = json!({
                 "name": format!("{}/{}", resource.plural, subresource.name), "singularName": "", "namespaced": resource.namespaced,
                 "kind": subresource.kind, "verbs": subresource.verbs,
@@ -228,7 +239,7 @@ mod tests {
             json!({"metadata": {"name": "lab.example.com"}, "versions": [{"version": "v1", "freshness": "Current", "resources": [{
                 "resource": "gpujobs", "responseKind": {"group": "lab.example.com", "version": "v1", "kind": "GPUJob"}, "scope": "Namespaced",
                 "singularResource": "gpujob", "shortNames": ["gj"],
-                "verbs": ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
+                "verbs": ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"],
                 "subresources": [{"subresource": "scale", "responseKind": {"group": "autoscaling", "version": "v1", "kind": "Scale"},
                                   "verbs": ["get", "patch", "update"]}],
             }]}]})
