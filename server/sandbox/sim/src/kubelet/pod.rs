@@ -623,7 +623,8 @@ impl Worker {
     fn readopt(&mut self, index: usize, since: Timestamp, step: &Step<'_, '_>) {
         self.containers[index].adopted = false;
         let spec = self.containers[index].spec.clone();
-        let image = step.runtime.find_image(spec["image"].as_str().unwrap_or_default());
+        // It ran: that nobody describes its image now does not end it.
+        let image = step.runtime.catalogue.find(spec["image"].as_str().unwrap_or_default(), true);
         let (Some(sandbox), Ok(image)) = (self.sandbox.clone(), image) else {
             self.containers[index].phase = Phase::Idle;
             return;

@@ -94,9 +94,6 @@ impl Runtime {
                 plugin_changed: clock.now(),
                 labels: BTreeMap::new(),
             };
-            if i == 0 {
-                made.sockets.listen(Protocol::Tcp, 6443, "kube-apiserver", Listener::Silent);
-            }
             made.sockets.listen(Protocol::Tcp, 10250, "kubelet", Listener::Silent);
             fabric.add(made.address, Place { sockets: Arc::clone(&made.sockets), pod: String::new() });
             nodes.insert(node.name.clone(), made);
@@ -280,15 +277,10 @@ impl Runtime {
         }
     }
 
-    /// A ServiceAccount token for a pod.
-    pub fn token(&self, pod: &Value, account: &str, audience: Option<&str>, seconds: i64, now: Timestamp) -> Result<String, String> {
-        let _ = (audience, seconds, now);
+    /// A ServiceAccount token for a pod, signed by this cluster's API server.
+    pub fn token(&self, pod: &Value, account: &str, seconds: i64) -> Result<String, String> {
         let namespace = machinery::object::namespace(pod);
-        self.client
-            .get(machinery::gvr::SERVICE_ACCOUNTS, namespace, account)
-            .ok_or_else(|| format!("failed to fetch token: serviceaccounts {account:?} not found"))?;
-        let digest = Sha256::digest(format!("cordon.dev/simulated token {namespace} {account} {}", machinery::object::uid(pod)));
-        Ok(format!("simulated.{}", hex::encode(digest)))
+        self.client.service_account_token(namespace, account, Some(pod), seconds).map_err(|error| format!("failed to fetch token: {error}"))
     }
 }
 

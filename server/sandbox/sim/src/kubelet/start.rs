@@ -87,6 +87,7 @@ pub struct Prepared {
     arguments: Vec<String>,
     tasks: Arc<ContainerTasks>,
     log: Arc<Log>,
+    known: bool,
     pub user: (i64, i64, Vec<i64>),
 }
 
@@ -215,7 +216,7 @@ pub fn prepare(
         name: name.to_owned(),
     };
     let user = (effective.who.uid, effective.who.gid, [vec![effective.who.gid], effective.who.groups].concat());
-    Ok(Prepared { machine, process, arguments, tasks, log, user })
+    Ok(Prepared { machine, process, arguments, tasks, log, known: image.known, user })
 }
 
 fn entry(
@@ -253,8 +254,11 @@ pub fn cannot_execute(process: &Process, program: &str) -> Option<String> {
 impl Prepared {
     /// Starts the first process (`Started`), or gives the runtime's message (`RunContainerError`).
     pub fn start(self, runtime: &Arc<Runtime>, shared_pid: bool, now: Timestamp) -> Result<Instance, String> {
-        let Self { machine, mut process, arguments, tasks, log, .. } = self;
-        if let Some(why) = cannot_execute(&process, &arguments[0]) {
+        let Self { machine, mut process, arguments, tasks, log, known, .. } = self;
+        // What an undescribed image's own program is called, nobody knows: it runs.
+        let missing = commands::locate(&process, &arguments[0], None) == commands::Located::Missing;
+        let run = if missing && !known { machine.image.entrypoint.clone() } else { arguments.clone() };
+        if let Some(why) = cannot_execute(&process, &run[0]) {
             return Err(format!(
                 "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: {why}: unknown"
             ));
@@ -293,7 +297,7 @@ impl Prepared {
         let (done, ended) = (Arc::clone(&exit), Arc::clone(&log));
         let processes = Arc::clone(&machine.processes);
         let task = runtime.tasks.spawn(Box::pin(async move {
-            let code = commands::run(&mut process, &arguments).await;
+            let code = commands::run(&mut process, &run).await;
             processes.remove(pid);
             ended.end();
             *done.lock() = Some(code & 255);

@@ -61,7 +61,7 @@ fn one(runtime: &Runtime, pod: &Value, volume: &Value, node: &str, now: Timestam
     } else if volume["downwardAPI"].is_object() {
         downward(pod, &volume["downwardAPI"], volume["downwardAPI"]["defaultMode"].as_u64())?
     } else if volume["projected"].is_object() {
-        projected(runtime, pod, &volume["projected"], now)?
+        projected(runtime, pod, &volume["projected"])?
     } else if volume["emptyDir"].is_object() || volume.as_object().is_some_and(|v| v.len() == 1) {
         let memory = volume["emptyDir"]["medium"] == "Memory";
         let tree = Tree::new(0o777, SCRATCH, now);
@@ -181,7 +181,7 @@ fn downward(pod: &Value, source: &Value, mode: Option<u64>) -> Result<Files, Str
     Ok(files)
 }
 
-fn projected(runtime: &Runtime, pod: &Value, projected: &Value, now: Timestamp) -> Result<Files, String> {
+fn projected(runtime: &Runtime, pod: &Value, projected: &Value) -> Result<Files, String> {
     let mode = projected["defaultMode"].as_u64();
     let mut files = Files::new();
     for source in projected["sources"].as_array().into_iter().flatten() {
@@ -193,17 +193,10 @@ fn projected(runtime: &Runtime, pod: &Value, projected: &Value, now: Timestamp) 
             files.extend(downward(pod, &source["downwardAPI"], mode)?);
         } else if let Some(token) = source["serviceAccountToken"].as_object() {
             let account = pod["spec"]["serviceAccountName"].as_str().filter(|a| !a.is_empty()).unwrap_or("default");
-            let content = runtime.token(
-                pod,
-                account,
-                source["serviceAccountToken"]["audience"].as_str(),
-                source["serviceAccountToken"]["expirationSeconds"].as_i64().unwrap_or(3600),
-                now,
-            )?;
+            let seconds = source["serviceAccountToken"]["expirationSeconds"].as_i64().unwrap_or(3600);
+            let content = runtime.token(pod, account, seconds)?;
             let path = token.get("path").and_then(Value::as_str).unwrap_or("token");
-            // Readable by the pod's user alone, as the kubelet decides where there is one.
-            let one_user = pod["spec"]["securityContext"]["fsGroup"].is_null() && pod["spec"]["securityContext"]["runAsUser"].is_i64();
-            files.insert(path.to_owned(), (content.into_bytes(), if one_user { 0o644 } else { 0o644 }));
+            files.insert(path.to_owned(), (content.into_bytes(), 0o644));
         }
     }
     Ok(files)

@@ -127,6 +127,3 @@ pub async fn serve(listener: &Listener, mut connection: Connection, spawner: &dy
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -132,7 +132,7 @@ impl Shell {
 
     pub fn run<'a>(&'a mut self, command: &'a Command) -> BoxFuture<'a, i32> {
         Box::pin(async move {
-            if self.depth > 200 {
+            if self.depth > 120 {
                 self.complain("maximum nesting level exceeded").await;
                 self.flow = Some(Flow::Exit(2));
                 return 2;
