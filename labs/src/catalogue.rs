@@ -28,15 +28,6 @@ pub fn embedded() -> BTreeMap<String, LabFiles> {
     folders(&content())
 }
 
-/// The embedded files that describe container images, by name.
-pub fn images() -> BTreeMap<String, String> {
-    let named = |(path, bytes): (String, Vec<u8>)| {
-        let name = path.strip_prefix("images/").filter(|name| name.ends_with(".yaml"))?.to_owned();
-        Some((name, String::from_utf8_lossy(&bytes).into_owned()))
-    };
-    content().into_iter().filter_map(named).collect()
-}
-
 /// Splits the files of a folder of labs: whatever lies in a folder with a `lab.yaml` belongs to that lab.
 pub fn folders(files: &LabFiles) -> BTreeMap<String, LabFiles> {
     let labs = files.keys().filter_map(|path| match path.strip_suffix("lab.yaml") {
