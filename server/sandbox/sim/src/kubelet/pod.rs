@@ -125,7 +125,8 @@ impl Worker {
     pub fn initialized(&self) -> bool {
         self.containers.iter().all(|c| match c.role {
             Role::Init => c.is_ready(),
-            Role::Sidecar => c.restarts > 0 || (c.is_running() && c.probes.started),
+            // One that has begun once is through, even where it has ended since.
+            Role::Sidecar => c.restarts > 0 || c.terminated().is_some() || (c.is_running() && c.probes.started),
             _ => true,
         })
     }

@@ -213,6 +213,7 @@ pub fn prepare(
         parent: 0,
         umask: 0o022,
         control: Arc::new(Control::default()),
+        depth: 0,
         name: name.to_owned(),
     };
     let user = (effective.who.uid, effective.who.gid, [vec![effective.who.gid], effective.who.groups].concat());

@@ -24,6 +24,9 @@ pub enum Flow {
     Exit(i32),
 }
 
+/// How deep commands, functions, substitutions and programs may call each other: they share one stack.
+pub const MOST_DEPTH: u32 = 40;
+
 #[derive(Debug, Clone)]
 pub struct Shell {
     pub process: Process,
@@ -42,7 +45,6 @@ pub struct Shell {
     pub flow: Option<Flow>,
     pub last_background: Option<u32>,
     pub background: Vec<(u32, tokio::sync::watch::Receiver<Option<i32>>)>,
-    depth: u32,
     /// Inside a condition, where a failure does not end the shell.
     tested: u32,
 }
@@ -65,13 +67,14 @@ impl Shell {
             flow: None,
             last_background: None,
             background: Vec::new(),
-            depth: 0,
             tested: 0,
         }
     }
 
     pub fn subshell(&self) -> Self {
-        Self { traps: BTreeMap::new(), interactive: false, depth: self.depth + 1, ..self.clone() }
+        let mut shell = Self { traps: BTreeMap::new(), interactive: false, ..self.clone() };
+        shell.process.depth += 1;
+        shell
     }
 
     pub fn variable(&self, name: &str) -> Option<String> {
@@ -132,7 +135,7 @@ impl Shell {
 
     pub fn run<'a>(&'a mut self, command: &'a Command) -> BoxFuture<'a, i32> {
         Box::pin(async move {
-            if self.depth > 120 {
+            if self.process.depth > MOST_DEPTH {
                 self.complain("maximum nesting level exceeded").await;
                 self.flow = Some(Flow::Exit(2));
                 return 2;
@@ -140,9 +143,9 @@ impl Shell {
             if !self.process.step().await && !self.signal().await {
                 return self.status;
             }
-            self.depth += 1;
+            self.process.depth += 1;
             let status = self.dispatch(command).await;
-            self.depth -= 1;
+            self.process.depth -= 1;
             self.status = status;
             if self.process.control.pending().is_some() {
                 self.signal().await;

@@ -25,6 +25,8 @@ pub struct Process {
     pub parent: u32,
     pub umask: u32,
     pub control: Arc<Control>,
+    /// How many commands and programs have called each other to get here.
+    pub depth: u32,
     /// Name by which errors are told: `sh`, `cat`.
     pub name: String,
 }

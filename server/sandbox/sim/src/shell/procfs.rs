@@ -1,16 +1,21 @@
 //! `/proc` and `/sys`: files that the kernel makes up, as far as people look at them.
 
 use super::{
-    filesystem::{Errno, Found, MountKind},
+    filesystem::{Errno, Found, Inode, MountKind},
     process::Process,
 };
 
-/// A found path below `/proc` or `/sys` must exist there.
-pub fn check(process: &Process, found: Found) -> Result<Found, Errno> {
-    if found.mount.kind == MountKind::Tree || is_directory(process, &found.path) || content(process, &found.path).is_some() {
-        Ok(found)
-    } else {
-        Err(Errno::NotFound)
+/// A found path below `/proc` or `/sys` must exist there; it becomes a file or a folder as it is there.
+pub fn check(process: &Process, mut found: Found) -> Result<Found, Errno> {
+    if found.mount.kind == MountKind::Tree || is_directory(process, &found.path) {
+        return Ok(found);
+    }
+    match content(process, &found.path) {
+        Some(text) => {
+            found.inode = Inode::file(text, 0o444).at(process.now());
+            Ok(found)
+        }
+        None => Err(Errno::NotFound),
     }
 }
 

@@ -32,6 +32,7 @@ use super::{
     filesystem::{Kind, MountKind},
     process::Process,
 };
+use futures::future::BoxFuture;
 use options::Options;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -211,9 +212,29 @@ pub fn which(process: &Process, name: &str) -> String {
     }
 }
 
+/// A program's future, made on the heap in a frame of its own: programs call each other, and all share one stack.
+macro_rules! heap {
+    ($future:expr) => {
+        made(move || Box::pin($future)).await
+    };
+}
+
+fn made<'a>(make: impl FnOnce() -> BoxFuture<'a, i32>) -> BoxFuture<'a, i32> {
+    make()
+}
+
 /// Runs a program that [`locate`] has found; returns its exit code.
-pub async fn run(process: &mut Process, arguments: &[String]) -> i32 {
+pub fn run<'a>(process: &'a mut Process, arguments: &'a [String]) -> BoxFuture<'a, i32> {
+    Box::pin(program(process, arguments))
+}
+
+async fn program(process: &mut Process, arguments: &[String]) -> i32 {
     let Some(program) = arguments.first() else { return 0 };
+    if process.depth > crate::shell::interpreter::MOST_DEPTH {
+        process.err(format!("{program}: can't fork: Resource temporarily unavailable\n")).await;
+        return 254;
+    }
+    process.depth += 1;
     if process.machine.image.is_own_program(program) {
         return crate::components::run(process, arguments).await;
     }
@@ -255,39 +276,40 @@ pub async fn run(process: &mut Process, arguments: &[String]) -> i32 {
     }
     process.name.clone_from(&name);
     let rest = &arguments[1..];
-    match name.as_str() {
-        "sh" | "ash" | "bash" | "zsh" => Box::pin(sh::run(process, arguments)).await,
-        "ls" => Box::pin(ls::run(process, rest)).await,
-        "cat" | "tac" | "head" | "tail" | "tee" | "wc" | "rev" => Box::pin(content::run(process, &name, rest)).await,
+    let name = name.as_str();
+    match name {
+        "sh" | "ash" | "bash" | "zsh" => heap!(sh::run(process, arguments)),
+        "ls" => heap!(ls::run(process, rest)),
+        "cat" | "tac" | "head" | "tail" | "tee" | "wc" | "rev" => heap!(content::run(process, name, rest)),
         "touch" | "mkdir" | "rmdir" | "rm" | "mkfifo" | "mknod" | "truncate" | "mktemp" | "unlink" => {
-            Box::pin(entries::run(process, &name, rest)).await
+            heap!(entries::run(process, name, rest))
         }
-        "cp" | "mv" | "install" => Box::pin(copy::run(process, &name, rest)).await,
-        "ln" | "link" | "readlink" | "realpath" | "stat" => Box::pin(links::run(process, &name, rest)).await,
-        "chmod" | "chown" | "chgrp" => Box::pin(ownership::run(process, &name, rest)).await,
-        "df" | "du" | "mount" | "umount" | "dd" | "sync" => Box::pin(disk::run(process, &name, rest)).await,
-        "find" => Box::pin(find::run(process, rest)).await,
-        "echo" | "yes" => Box::pin(echo::run(process, &name, rest)).await,
-        "printf" => Box::pin(printf::run(process, rest)).await,
-        "test" | "[" => Box::pin(test::run(process, &name, rest)).await,
-        "grep" | "egrep" | "fgrep" => Box::pin(grep::run(process, &name, rest)).await,
-        "sed" => Box::pin(sed::run(process, rest)).await,
-        "awk" => Box::pin(awk::run(process, rest)).await,
-        "sort" | "uniq" => Box::pin(sort::run(process, &name, rest)).await,
+        "cp" | "mv" | "install" => heap!(copy::run(process, name, rest)),
+        "ln" | "link" | "readlink" | "realpath" | "stat" => heap!(links::run(process, name, rest)),
+        "chmod" | "chown" | "chgrp" => heap!(ownership::run(process, name, rest)),
+        "df" | "du" | "mount" | "umount" | "dd" | "sync" => heap!(disk::run(process, name, rest)),
+        "find" => heap!(find::run(process, rest)),
+        "echo" | "yes" => heap!(echo::run(process, name, rest)),
+        "printf" => heap!(printf::run(process, rest)),
+        "test" | "[" => heap!(test::run(process, name, rest)),
+        "grep" | "egrep" | "fgrep" => heap!(grep::run(process, name, rest)),
+        "sed" => heap!(sed::run(process, rest)),
+        "awk" => heap!(awk::run(process, rest)),
+        "sort" | "uniq" => heap!(sort::run(process, name, rest)),
         "cut" | "tr" | "seq" | "xargs" | "base64" | "md5sum" | "sha256sum" | "od" | "hexdump" | "xxd" | "basename" | "dirname" | "expr"
-        | "cmp" | "diff" => Box::pin(text::run(process, &name, rest)).await,
-        "id" | "whoami" | "groups" | "su" => Box::pin(identity::run(process, &name, rest)).await,
+        | "cmp" | "diff" => heap!(text::run(process, name, rest)),
+        "id" | "whoami" | "groups" | "su" => heap!(identity::run(process, name, rest)),
         "hostname" | "uname" | "date" | "uptime" | "free" | "nproc" | "arch" | "env" | "printenv" | "pwd" | "which" | "tty" | "clear"
-        | "true" | "false" | "vi" => Box::pin(system::run(process, &name, rest)).await,
-        "ps" | "top" | "pidof" => Box::pin(ps::run(process, &name, rest)).await,
-        "kill" | "killall" => Box::pin(kill::run(process, &name, rest)).await,
-        "sleep" | "timeout" | "nohup" | "time" | "watch" => Box::pin(sleep::run(process, &name, rest)).await,
-        "wget" | "curl" => Box::pin(transfer::run(process, &name, rest)).await,
+        | "true" | "false" | "vi" => heap!(system::run(process, name, rest)),
+        "ps" | "top" | "pidof" => heap!(ps::run(process, name, rest)),
+        "kill" | "killall" => heap!(kill::run(process, name, rest)),
+        "sleep" | "timeout" | "nohup" | "time" | "watch" => heap!(sleep::run(process, name, rest)),
+        "wget" | "curl" => heap!(transfer::run(process, name, rest)),
         "nc" | "telnet" | "nslookup" | "dig" | "host" | "ping" | "ip" | "ifconfig" | "netstat" | "ss" | "httpd" | "traceroute" => {
-            Box::pin(net::run(process, &name, rest)).await
+            heap!(net::run(process, name, rest))
         }
-        "nvidia-smi" => Box::pin(nvidia_smi::run(process, rest)).await,
-        "python" | "python3" => Box::pin(python::run(process, rest)).await,
+        "nvidia-smi" => heap!(nvidia_smi::run(process, rest)),
+        "python" | "python3" => heap!(python::run(process, rest)),
         _ => {
             process.err(format!("{name}: this program is not simulated by Cordon (cordon.dev/simulated)\n")).await;
             126
