@@ -49,6 +49,10 @@ impl Output {
 
     /// False when nobody reads any more, or nothing more fits.
     pub async fn write(&self, bytes: &[u8]) -> bool {
+        // Nothing written is not an end of file.
+        if bytes.is_empty() {
+            return true;
+        }
         match self {
             Self::Null => true,
             Self::Full => false,
@@ -182,14 +186,17 @@ impl State {
     async fn fill(&mut self) -> bool {
         match &mut self.source {
             Source::Empty => false,
-            Source::Channel(receiver) => match receiver.recv().await {
-                Some(bytes) => {
-                    self.buffered.extend_from_slice(&bytes);
-                    true
-                }
-                None => {
-                    self.source = Source::Empty;
-                    false
+            Source::Channel(receiver) => loop {
+                match receiver.recv().await {
+                    Some(bytes) if bytes.is_empty() => {}
+                    Some(bytes) => {
+                        self.buffered.extend_from_slice(&bytes);
+                        return true;
+                    }
+                    None => {
+                        self.source = Source::Empty;
+                        return false;
+                    }
                 }
             },
             Source::Zeros => {

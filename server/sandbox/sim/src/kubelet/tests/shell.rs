@@ -81,7 +81,10 @@ fn nothing_runs_away() {
     // An endless loop is made to wait, then killed; recursion and growth end with an error; the cluster goes on.
     assert!(bench.sh("b", "f() { f; }; f").contains("nesting"), "recursion");
     assert!(bench.sh("b", "echo /tmp/a > /tmp/a; chmod +x /tmp/a; /tmp/a").contains("nesting"), "a script that calls itself");
-    assert!(bench.sh("b", "x='env'; for i in 1 2 3 4 5 6 7 8; do x=\"$x $x $x\"; done; $x true; echo $?").contains("254"), "programs that call programs");
+    assert!(
+        bench.sh("b", "x='env'; for i in 1 2 3 4 5 6 7 8; do x=\"$x $x $x\"; done; $x true; echo $?").contains("254"),
+        "programs that call programs"
+    );
     assert!(bench.sh("b", "x=a; i=0; while [ $i -lt 40 ]; do x=$x$x; i=$((i+1)); done; echo ${#x}").len() < 20, "growth");
     assert!(bench.sh("b", "dd if=/dev/zero of=/big bs=1M count=500").contains("No space left on device"), "disk");
     assert_eq!(bench.sh("b", "timeout 5 sh -c 'while :; do :; done'; echo $?"), "143\n", "loop");
