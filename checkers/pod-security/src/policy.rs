@@ -66,6 +66,17 @@ impl Policy {
                 });
             }
         }
+        // Who enforces without a word about warnings wants them at the same level: workloads are not refused, only their pods.
+        let understood = |label: &str| text(label).is_some_and(|value| value.parse::<Level>().is_ok());
+        if text("pod-security.kubernetes.io/warn").is_none()
+            && understood("pod-security.kubernetes.io/enforce")
+            && policy.enforce.level > policy.warn.level
+        {
+            policy.warn.level = policy.enforce.level;
+            if text("pod-security.kubernetes.io/warn-version").is_none() {
+                policy.warn.version = policy.enforce.version;
+            }
+        }
         (policy, errors)
     }
 
@@ -96,5 +107,9 @@ mod tests {
         );
         assert_eq!(errors.iter().map(|e| e.value.as_str()).collect::<Vec<_>>(), ["strict", "none"]);
         assert!(Policy::from_labels(None).0.fully_privileged());
+        let labels = json!({"pod-security.kubernetes.io/enforce": "baseline", "pod-security.kubernetes.io/enforce-version": "v1.30"});
+        assert_eq!(Policy::from_labels(labels.as_object()).0.warn.to_string(), "baseline:v1.30");
+        let labels = json!({"pod-security.kubernetes.io/enforce": "baseline", "pod-security.kubernetes.io/warn": "privileged"});
+        assert_eq!(Policy::from_labels(labels.as_object()).0.warn.to_string(), "privileged:latest");
     }
 }

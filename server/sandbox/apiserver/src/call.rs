@@ -110,10 +110,10 @@ pub(crate) fn storage_version(resource: &Resource) -> String {
 pub(crate) fn check_namespace(call: &Call, object: &mut Value) -> Result<(), ApiError> {
     let given = machinery::object::namespace(object).to_owned();
     if !call.resource.namespaced {
-        if !given.is_empty() {
-            if let Some(metadata) = object["metadata"].as_object_mut() {
-                metadata.remove("namespace");
-            }
+        if !given.is_empty()
+            && let Some(metadata) = object["metadata"].as_object_mut()
+        {
+            metadata.remove("namespace");
         }
         return Ok(());
     }

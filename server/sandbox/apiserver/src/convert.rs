@@ -69,17 +69,17 @@ fn rename(object: &mut Map<String, Value>, names: &[(&str, &str)], forwards: boo
 }
 
 fn autoscaler_to_v2(object: &mut Map<String, Value>) {
-    if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
-        if let Some(target) = spec.remove("targetCPUUtilizationPercentage") {
-            let target = json!({"type": "Utilization", "averageUtilization": target});
-            spec.insert("metrics".to_owned(), json!([{"type": "Resource", "resource": {"name": "cpu", "target": target}}]));
-        }
+    if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut)
+        && let Some(target) = spec.remove("targetCPUUtilizationPercentage")
+    {
+        let target = json!({"type": "Utilization", "averageUtilization": target});
+        spec.insert("metrics".to_owned(), json!([{"type": "Resource", "resource": {"name": "cpu", "target": target}}]));
     }
-    if let Some(status) = object.get_mut("status").and_then(Value::as_object_mut) {
-        if let Some(current) = status.remove("currentCPUUtilizationPercentage") {
-            let current = json!({"averageUtilization": current});
-            status.insert("currentMetrics".to_owned(), json!([{"type": "Resource", "resource": {"name": "cpu", "current": current}}]));
-        }
+    if let Some(status) = object.get_mut("status").and_then(Value::as_object_mut)
+        && let Some(current) = status.remove("currentCPUUtilizationPercentage")
+    {
+        let current = json!({"averageUtilization": current});
+        status.insert("currentMetrics".to_owned(), json!([{"type": "Resource", "resource": {"name": "cpu", "current": current}}]));
     }
 }
 

@@ -82,15 +82,15 @@ fn cluster_ip(call: &Call, new: &mut Value, old: Option<&Value>, taken: &BTreeSe
         return Ok(());
     }
     let mut asked = spec["clusterIP"].as_str().unwrap_or_default().to_owned();
-    if asked.is_empty() {
-        if let Some(first) = spec["clusterIPs"][0].as_str() {
-            first.clone_into(&mut asked);
-        }
+    if asked.is_empty()
+        && let Some(first) = spec["clusterIPs"][0].as_str()
+    {
+        first.clone_into(&mut asked);
     }
-    if asked.is_empty() {
-        if let Some(before) = old.and_then(|old| old["spec"]["clusterIP"].as_str()) {
-            before.clone_into(&mut asked);
-        }
+    if asked.is_empty()
+        && let Some(before) = old.and_then(|old| old["spec"]["clusterIP"].as_str())
+    {
+        before.clone_into(&mut asked);
     }
     // A change of an address that is set is for validation to refuse.
     let held = old.and_then(|old| old["spec"]["clusterIP"].as_str()).is_some_and(|held| !held.is_empty());

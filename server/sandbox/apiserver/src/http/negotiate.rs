@@ -29,8 +29,10 @@ impl Accepted {
     pub const JSON: Self = Self { encoding: Encoding::Json, shape: Shape::Object, pretty: false };
 }
 
-/// One clause: media type in lower case and parameters.
-fn clauses(headers: &HeaderMap) -> Vec<(String, Vec<(String, String)>, u32)> {
+/// Media type in lower case, parameters, and quality in thousandths.
+type Clause = (String, Vec<(String, String)>, u32);
+
+fn clauses(headers: &HeaderMap) -> Vec<Clause> {
     let mut clauses = Vec::new();
     for value in headers.get_all(header::ACCEPT) {
         for clause in value.to_str().unwrap_or_default().split(',') {

@@ -103,11 +103,10 @@ async fn run(socket: WebSocket, runtime: Arc<dyn NodeRuntime>, pod: Arc<Value>) 
                             }
                         }
                         Frame::Data { stream, data, fin } => {
-                            if let Some(input) = inputs.get(&stream) {
-                                if !data.is_empty() && !deliver(input, data, &mut outgoing, &mut to_client).await? {
+                            if let Some(input) = inputs.get(&stream)
+                                && !data.is_empty() && !deliver(input, data, &mut outgoing, &mut to_client).await? {
                                     inputs.remove(&stream);
                                 }
-                            }
                             if fin {
                                 inputs.remove(&stream);
                             }

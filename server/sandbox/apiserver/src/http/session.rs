@@ -146,10 +146,11 @@ async fn send(to: &mut (impl SinkExt<Message, Error = axum::Error> + Unpin), cha
 async fn receive(message: &[u8], stdin: &mut Option<mpsc::Sender<Bytes>>, resize: &mut Option<mpsc::Sender<(u16, u16)>>) {
     match message.split_first() {
         Some((&STDIN, data)) => {
-            if let Some(open) = stdin {
-                if !data.is_empty() && open.send(Bytes::copy_from_slice(data)).await.is_err() {
-                    *stdin = None;
-                }
+            if let Some(open) = stdin
+                && !data.is_empty()
+                && open.send(Bytes::copy_from_slice(data)).await.is_err()
+            {
+                *stdin = None;
             }
         }
         Some((&RESIZE, data)) => {

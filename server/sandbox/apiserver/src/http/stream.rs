@@ -59,7 +59,6 @@ pub(super) fn follow(
     answer
 }
 
-#[expect(clippy::disallowed_methods, reason = "an HTTP timeout runs on the runtime's own clock")]
 fn started() -> Instant {
     Instant::now()
 }
