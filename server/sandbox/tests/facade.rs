@@ -122,3 +122,16 @@ async fn the_driver_reacts_by_itself_and_sleeps_when_told() {
     cluster.settle(Duration::from_secs(10)).await;
     assert!(cluster.client().get(gvr::SERVICE_ACCOUNTS, "asleep", "default").is_some(), "whoever wakes it finds it where it was");
 }
+
+#[test]
+fn pods_run_on_every_node() {
+    let (options, _) = options(None);
+    let gpu = |name: &str, gpus| sandbox::NodeSpec { gpus_in_capacity: true, ..sandbox::NodeSpec::with_gpus(name, gpus) };
+    let spec = ClusterSpec { nodes: vec![gpu("gpu-node-1", 8), gpu("gpu-node-2", 4), gpu("cpu-node-1", 0)], run_unknown_images: true };
+    let cluster = Sandbox::new(options).unwrap().create("one", &spec).unwrap();
+    let set = json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "d", "namespace": "default"}, "spec": {
+        "selector": {"matchLabels": {"a": "d"}}, "template": {"metadata": {"labels": {"a": "d"}}, "spec": {"containers": [{"name": "c", "image": "registry.example.com/any:1"}]}}}});
+    cluster.client().create(gvr::DAEMON_SETS, set).unwrap();
+    cluster.settle_manually(Duration::from_secs(60));
+    assert_eq!(cluster.client().get(gvr::DAEMON_SETS, "default", "d").unwrap()["status"]["numberReady"], 3);
+}

@@ -55,11 +55,8 @@ pub struct Kubelet {
 
 impl Kubelet {
     pub fn new(server: &Server, catalogue: Arc<ImageCatalogue>, spec: &ClusterSpec) -> Self {
-        let user = UserInfo {
-            name: format!("system:node:{}", spec.nodes.first().map_or("", |n| n.name.as_str())),
-            groups: vec!["system:nodes".to_owned(), "system:authenticated".to_owned()],
-            ..UserInfo::default()
-        };
+        // One user for the kubelets of all nodes: as any single node it could not write the pods of the others.
+        let user = UserInfo { name: "system:kubelets".to_owned(), groups: vec!["system:authenticated".to_owned()], ..UserInfo::default() };
         let client = server.client(user, "kubelet");
         let runtime = Runtime::new(client, Arc::clone(server.clock()), catalogue, spec);
         Self { runtime: Arc::new(runtime), workers: BTreeMap::new(), seen: None }
