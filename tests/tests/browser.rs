@@ -203,8 +203,7 @@ async fn a_guest_earns_a_hundred_points() {
         "goog:loggingPrefs": {"browser": "ALL"},
         "unhandledPromptBehavior": "accept",
     });
-    let client = ClientBuilder::rustls()
-        .expect("TLS")
+    let client = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new())
         .capabilities(capabilities.as_object().cloned().unwrap_or_default())
         .connect(&format!("http://127.0.0.1:{}", port.trim_end_matches('.')))
         .await

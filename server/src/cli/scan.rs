@@ -3,6 +3,7 @@
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
+use std::io::Write;
 use std::process::ExitCode;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -44,7 +45,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
     let found = vulnerabilities(&report);
     match arguments.format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+        Format::Json => {
+            // `cordon scan … | head` closes the pipe early: no reason to fail.
+            let _ = writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&report)?);
+        }
         Format::Table => print_table(&report, &found),
     }
     // Creation times are whole seconds: what is deployed after this command must be seen to come after the scan.

@@ -299,7 +299,7 @@ async fn the_script_gets_parts_and_data() {
     let answer = browser.post_with(&format!("{lab}/check"), &csrf, &[], &accept).await;
     let update: Value = serde_json::from_str(&answer.body).unwrap();
     let ids: Vec<_> = update["fragments"].as_array().unwrap().iter().map(|part| part["id"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(ids, ["score", "mark-first", "task-mark"]);
+    assert_eq!(ids, ["score", "resets", "mark-first", "task-mark"]);
     let answer = browser.post_with(&format!("{lab}/check"), &csrf, &[("task", "none")], &accept).await;
     assert_eq!(
         (answer.status, serde_json::from_str::<Value>(&answer.body).unwrap()["tone"].clone()),

@@ -36,7 +36,7 @@ pub struct LabPage {
     pub seconds_left: Option<i64>,
     /// Nothing was checked yet: the introduction is open.
     pub fresh: bool,
-    pub resets: Vec<ResetPoint>,
+    pub resets: String,
     /// Why there is no terminal here.
     pub shell_problem: Option<String>,
     pub files: Vec<String>,
@@ -52,6 +52,15 @@ pub struct StepView {
     pub mark: String,
     pub html: String,
     pub tasks: Vec<String>,
+}
+
+/// The buttons that lead back; a step that is passed adds one.
+#[derive(Debug, Clone, Template)]
+#[template(path = "partials/resets.html")]
+pub struct Resets {
+    pub base: String,
+    pub csrf: String,
+    pub points: Vec<ResetPoint>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,12 +122,6 @@ async fn lab_page(site: &Site, user: &User, visitor: &Visitor, view: &AttemptVie
             tasks: tasks.iter().map(|task| task::card(view, task, &visitor.csrf, now).render()).collect::<Result<_, _>>()?,
         });
     }
-    let title = |point: &Point| match point {
-        Point::Start => "the start".to_owned(),
-        Point::Step(id) => {
-            view.plan.steps.iter().find(|step| step.id == *id).map_or_else(|| id.clone(), |step| format!("the end of “{}”", step.title))
-        }
-    };
     let report = site.app.jails().report();
     page(&LabPage {
         frame: visitor.frame("labs"),
@@ -132,15 +135,27 @@ async fn lab_page(site: &Site, user: &User, visitor: &Visitor, view: &AttemptVie
         steps,
         seconds_left: view.seconds_left,
         fresh: view.tasks.iter().all(|task| task.verdict.is_none()),
-        resets: view.reset_points.iter().map(|point| ResetPoint { value: point.to_string(), text: title(point) }).collect(),
+        resets: resets(view, &visitor.csrf).render()?,
         shell_problem: (!report.available).then(|| report.problem.clone()),
         files: site.app.files(user, &attempt.id).await?.into_iter().map(|entry| entry.path).collect(),
     })
 }
 
+fn resets(view: &AttemptView, csrf: &str) -> Resets {
+    let title = |point: &Point| match point {
+        Point::Start => "the start".to_owned(),
+        Point::Step(id) => {
+            let step = view.plan.steps.iter().find(|step| step.id == *id);
+            step.map_or_else(|| id.clone(), |step| format!("the end of “{}”", step.title))
+        }
+    };
+    let points = view.reset_points.iter().map(|point| ResetPoint { value: point.to_string(), text: title(point) });
+    Resets { base: format!("/attempts/{}", view.attempt.id), csrf: csrf.to_owned(), points: points.collect() }
+}
+
 /// All parts of the lab page that change by themselves; with `only`, the card of that task alone beside score and marks.
 pub fn parts(view: &AttemptView, csrf: &str, now: jiff::Timestamp, only: Option<&str>) -> Result<Update, askama::Error> {
-    let mut update = Update::default().part("score", &task::score(view))?;
+    let mut update = Update::default().part("score", &task::score(view))?.part("resets", &resets(view, csrf))?;
     for (index, step) in view.plan.steps.iter().enumerate() {
         if let Some(mark) = task::mark(view, index) {
             update = update.part(format!("mark-{}", step.id), &mark)?;
@@ -312,7 +327,13 @@ mod tests {
                 steps: vec![step],
                 seconds_left: Some(1234),
                 fresh: true,
-                resets: vec![ResetPoint { value: "start".to_owned(), text: AWKWARD.to_owned() }],
+                resets: Resets {
+                    base: "/attempts/1".to_owned(),
+                    csrf: "token".to_owned(),
+                    points: vec![ResetPoint { value: "start".to_owned(), text: AWKWARD.to_owned() }],
+                }
+                .render()
+                .unwrap(),
                 shell_problem,
                 files: vec![AWKWARD.to_owned()],
             };
