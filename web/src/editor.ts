@@ -46,7 +46,7 @@ export class Editor {
           syntaxHighlighting(colours), this.language.of([]), this.writable.of([]),
           // Tab indents; Escape then Tab moves on, as CodeMirror's own keymap allows.
           keymap.of([{ key: "Mod-s", preventDefault: true, run: () => (options.save(), true) }, ...defaultKeymap, ...historyKeymap, ...searchKeymap, ...completionKeymap, ...lintKeymap, indentWithTab]),
-          EditorView.contentAttributes.of({ "aria-label": "File content. Escape, then Tab, leaves the editor." }),
+          EditorView.contentAttributes.of({ tabindex: "0", "aria-label": "File content. Escape, then Tab, leaves the editor." }),
           EditorView.updateListener.of((update) => {
             if (update.docChanged && !this.quiet) options.changed();
           }),
