@@ -24,6 +24,8 @@ pub(crate) struct Call {
     pub validation: FieldValidation,
     pub now: Timestamp,
     pub warnings: Vec<String>,
+    /// Asked by the simulator, past HTTP: one kubelet there speaks for all nodes.
+    pub in_process: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +49,7 @@ impl Call {
             dry_run: false,
             validation: FieldValidation::Ignore,
             warnings: Vec::new(),
+            in_process: false,
         }
     }
 

@@ -71,7 +71,7 @@ pub struct DeleteOptions {
 impl Client {
     fn call(&self, gvr: Gvr, namespace: &str, name: &str) -> Result<Call, ApiError> {
         let resource = self.server.resource(gvr)?;
-        Ok(Call::new(&self.server, self.user.clone(), &self.manager, resource, namespace, name))
+        Ok(Call { in_process: true, ..Call::new(&self.server, self.user.clone(), &self.manager, resource, namespace, name) })
     }
 
     fn call_for(&self, gvr: Gvr, object: &Value) -> Result<Call, ApiError> {
@@ -182,7 +182,7 @@ impl Client {
             .find(|resource| resource.plural == plural && crate::call::storage_group(resource) == group && resource.storage.is_none());
         let resource = resource.or_else(|| scheme.resources().find(|r| r.plural == plural && crate::call::storage_group(r) == group));
         let resource = resource.cloned().ok_or_else(|| ApiError::not_found(group, plural, name))?;
-        Ok(Call::new(&self.server, self.user.clone(), &self.manager, resource, namespace, name))
+        Ok(Call { in_process: true, ..Call::new(&self.server, self.user.clone(), &self.manager, resource, namespace, name) })
     }
 
     pub fn changes_since(&self, resource_version: u64) -> Changes {

@@ -166,3 +166,24 @@ async fn services_get_addresses_and_ports() {
     kit.delete(&format!("{path}/a")).await.expect(200);
     kit.get(&format!("/apis/networking.k8s.io/v1/ipaddresses/{address}")).await.expect(404);
 }
+
+#[tokio::test]
+async fn a_kubelet_writes_its_own_pods_only() {
+    let kit = kit();
+    kit.post(PODS, pod("p", json!({}))).await.expect(201);
+    kit.client().bind("x", "p", "node-a").unwrap();
+    let everything = json!({"metadata": {"name": "nodes"}, "rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]});
+    kit.client().create(machinery::gvr::CLUSTER_ROLES, everything).unwrap();
+    let binding = json!({"metadata": {"name": "nodes"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "nodes"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:nodes"}]});
+    kit.client().create(machinery::gvr::CLUSTER_ROLE_BINDINGS, binding).unwrap();
+    let status = json!({"status": {"phase": "Running"}});
+    let path = format!("{PODS}/p/status");
+    kit.as_user("system:node:node-a", &["system:nodes"]).patch(&path, "merge", status.clone()).await.expect(200);
+    let refused = kit.as_user("system:node:node-b", &["system:nodes"]).patch(&path, "merge", status).await.expect(403);
+    assert_eq!(
+        refused.message(),
+        "pods \"p\" is forbidden: node \"node-b\" can only update pod status for pods with spec.nodeName set to itself"
+    );
+}
