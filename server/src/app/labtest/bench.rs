@@ -87,6 +87,22 @@ impl Bench {
         self.cluster()?.settle(time).await;
         self.clock.advance_to(end);
         self.cluster()?.settle(Duration::ZERO).await;
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            self.tell().await?;
+        }
+        Ok(())
+    }
+
+    /// Logs what runs, for whoever looks for the reason of a wrong verdict.
+    async fn tell(&self) -> Result<(), BenchError> {
+        let cluster = self.cluster()?;
+        let pods = Caller { cluster: &**cluster, user: UserInfo::admin() }.get("/api/v1/pods").await?;
+        for pod in pods["items"].as_array().into_iter().flatten() {
+            let (metadata, status) = (&pod["metadata"], &pod["status"]);
+            let state = &status["containerStatuses"][0]["state"];
+            let pod = format!("{}/{}", metadata["namespace"].as_str().unwrap_or_default(), metadata["name"].as_str().unwrap_or_default());
+            tracing::debug!(at = %self.clock.now(), pod, phase = %status["phase"], reason = %status["reason"], message = %status["message"], %state);
+        }
         Ok(())
     }
 

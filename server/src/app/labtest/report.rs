@@ -37,7 +37,9 @@ impl Report {
     }
 
     pub(crate) fn add(&mut self, name: impl Into<String>, verdict: Verdict, text: impl Into<String>) {
-        self.lines.push(Line { name: name.into(), verdict, text: text.into() });
+        let line = Line { name: name.into(), verdict, text: text.into() };
+        tracing::info!(lab = self.lab, name = line.name, verdict = ?line.verdict, "judged");
+        self.lines.push(line);
     }
 
     pub fn count(&self, verdict: Verdict) -> usize {
