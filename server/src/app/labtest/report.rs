@@ -13,6 +13,8 @@ pub enum Verdict {
     Elsewhere,
     /// The cluster did not take the mutant: nothing to judge.
     Refused,
+    /// The mutant takes away what another object of the solution does as well.
+    Equivalent,
     /// It could not be run.
     Broken,
 }
@@ -38,7 +40,7 @@ impl Report {
 
     pub(crate) fn add(&mut self, name: impl Into<String>, verdict: Verdict, text: impl Into<String>) {
         let line = Line { name: name.into(), verdict, text: text.into() };
-        tracing::info!(lab = self.lab, name = line.name, verdict = ?line.verdict, "judged");
+        tracing::info!(lab = self.lab, name = line.name, verdict = ?line.verdict, text = line.text, "judged");
         self.lines.push(line);
     }
 
@@ -47,22 +49,23 @@ impl Report {
     }
 
     pub fn passed(&self) -> bool {
-        self.lines.iter().all(|line| matches!(line.verdict, Verdict::Right | Verdict::Refused))
+        self.lines.iter().all(|line| matches!(line.verdict, Verdict::Right | Verdict::Refused | Verdict::Equivalent))
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for line in self.lines.iter().filter(|line| line.verdict != Verdict::Right && line.verdict != Verdict::Refused) {
+        for line in self.lines.iter().filter(|line| !matches!(line.verdict, Verdict::Right | Verdict::Refused | Verdict::Equivalent)) {
             writeln!(f, "{:?}: {}: {}", line.verdict, line.name, line.text)?;
         }
         let mutants = self.lines.iter().filter(|line| line.name.starts_with("mutant")).count();
         write!(
             f,
-            "{}: {} judged ({mutants} mutants, {} refused by the cluster), {} false accepts, {} false rejects, {} elsewhere, {} broken",
+            "{}: {} judged ({mutants} mutants, {} refused by the cluster, {} equivalent), {} false accepts, {} false rejects, {} elsewhere, {} broken",
             self.lab,
             self.lines.len(),
             self.count(Verdict::Refused),
+            self.count(Verdict::Equivalent),
             self.count(Verdict::FalseAccept),
             self.count(Verdict::FalseReject),
             self.count(Verdict::Elsewhere),
