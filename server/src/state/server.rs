@@ -11,6 +11,7 @@ use crate::web;
 use anyhow::{Context, bail};
 use machinery::Clock;
 use provision::SandboxProvisioner;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{Database, Store};
@@ -76,6 +77,7 @@ impl Server {
         let keys = Keys::open(&config.data.join("keys"), &*random).context("cannot open the server's keys")?;
         let catalogue = Arc::new(read_labs(&config.labs)?);
         let images = Arc::new(images()?);
+        files::private_folder(&config.data.join("clusters")).context("cannot make the folder of the clusters")?;
         let sandbox = sandbox::Sandbox::new(sandbox::Options {
             data: Some(config.data.join("clusters")),
             time: sandbox::Time::Running(clock.clone()),
@@ -172,6 +174,7 @@ impl Server {
 fn lock(data: &Path) -> anyhow::Result<std::fs::File> {
     let path = data.join("lock");
     let file = std::fs::OpenOptions::new()
+        .mode(0o600)
         .create(true)
         .truncate(false)
         .write(true)
@@ -226,7 +229,7 @@ fn read_folder(root: &Path, folder: &Path, files: &mut labs::LabFiles) -> anyhow
                 bail!("{} is too large, or there are too many files", path.display());
             }
             let name = path.strip_prefix(root)?.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?.to_owned();
-            files.insert(name, std::fs::read(&path)?.into());
+            files.insert(name, std::fs::read(&path)?);
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 use crate::error::{Doing, StoreError};
 use sqlx::any::AnyPoolOptions;
 use sqlx::{Any, AnyPool, Executor, Transaction};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,8 +17,13 @@ pub struct Database {
 }
 
 impl Database {
-    /// SQLite in `file`, made where it is missing; brought up to date.
+    /// SQLite in `file`, made where it is missing, readable by its owner only; brought up to date.
     pub async fn open_file(file: &Path) -> Result<Self, StoreError> {
+        // SQLite gives its journal files the mode of the database.
+        let opened = std::fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(file);
+        opened
+            .and_then(|opened| opened.set_permissions(std::fs::Permissions::from_mode(0o600)))
+            .map_err(|error| StoreError::Address(format!("{}: {error}", file.display())))?;
         let path = file.to_str().ok_or_else(|| StoreError::Address(format!("{} is not UTF-8", file.display())))?;
         let escaped: String =
             path.chars().map(|c| if matches!(c, '%' | '?' | '#') { format!("%{:02X}", c as u32) } else { c.to_string() }).collect();

@@ -241,7 +241,8 @@ async fn sqlite() -> anyhow::Result<()> {
     .await?;
     let odd = folder.path().join("odd #1%?.db");
     Database::open_file(&odd).await?.close().await;
-    assert!(odd.exists(), "a path with odd characters is that path");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&odd)?.permissions());
+    assert_eq!(mode & 0o777, 0o600, "a path with odd characters is that path, and only its owner reads it");
     Ok(())
 }
 
