@@ -81,15 +81,14 @@ pub fn claim(client: &Client, gvr: Gvr, owner: &Value, candidates: &[Arc<Value>]
         match object::controller_of(candidate) {
             Some(reference) if reference["uid"] != owner["metadata"]["uid"] => {}
             Some(_) if matches => claimed.push(Arc::clone(candidate)),
+            Some(_) if object::is_terminating(owner) => {}
             Some(_) => {
-                if !object::is_terminating(owner) {
-                    let kept: Vec<_> = items(&candidate["metadata"]["ownerReferences"])
-                        .iter()
-                        .filter(|reference| reference["uid"] != owner["metadata"]["uid"])
-                        .cloned()
-                        .collect();
-                    set_owners(client, gvr, candidate, kept);
-                }
+                let kept: Vec<_> = items(&candidate["metadata"]["ownerReferences"])
+                    .iter()
+                    .filter(|reference| reference["uid"] != owner["metadata"]["uid"])
+                    .cloned()
+                    .collect();
+                set_owners(client, gvr, candidate, kept);
             }
             None if adopts && matches && !object::is_terminating(candidate) => {
                 let mut references = items(&candidate["metadata"]["ownerReferences"]).to_vec();

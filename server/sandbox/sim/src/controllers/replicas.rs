@@ -103,10 +103,7 @@ impl Replicas {
         let mut conditions = items(&owner["status"]["conditions"]).to_vec();
         match failure {
             Some((reason, message)) => {
-                if !set_condition(&mut conditions, context.now, false, "ReplicaFailure", "True", reason, &message) && conditions.is_empty()
-                {
-                    return;
-                }
+                set_condition(&mut conditions, context.now, false, "ReplicaFailure", "True", reason, &message);
             }
             None if active.len() == wanted || condition(owner, "ReplicaFailure").is_some() => {
                 conditions.retain(|condition| condition["type"] != "ReplicaFailure");

@@ -128,7 +128,7 @@ pub fn write(context: &mut Context<'_>, rollout: &Rollout) {
                 let deadline = time(&since["lastUpdateTime"])
                     .map(|at| later(at, int(&deployment["spec"]["progressDeadlineSeconds"], 600)))
                     .unwrap_or(context.now);
-                if deadline < context.now || deadline == context.now {
+                if deadline <= context.now {
                     let message = if name.is_empty() {
                         format!("Deployment {:?} has timed out progressing.", object::name(deployment))
                     } else {
@@ -157,12 +157,11 @@ pub fn write(context: &mut Context<'_>, rollout: &Rollout) {
         None => conditions.retain(|condition| condition["type"] != "ReplicaFailure"),
     }
     // A rollout under way must be looked at when its deadline comes, though nothing changes.
-    if let Some(moving) = conditions.iter().find(|condition| condition["type"] == "Progressing").filter(|found| watches_deadline(found)) {
-        if let Some(at) = time(&moving["lastUpdateTime"]) {
-            let deadline = later(at, int(&deployment["spec"]["progressDeadlineSeconds"], 600));
-            if deadline > context.now {
-                context.wake_at(deadline);
-            }
+    let moving = conditions.iter().find(|condition| condition["type"] == "Progressing").filter(|found| watches_deadline(found));
+    if let Some(at) = moving.and_then(|moving| time(&moving["lastUpdateTime"])) {
+        let deadline = later(at, int(&deployment["spec"]["progressDeadlineSeconds"], 600));
+        if deadline > context.now {
+            context.wake_at(deadline);
         }
     }
     status["conditions"] = conditions.into();
