@@ -28,6 +28,8 @@ pub struct Arguments {
 const SEVERITIES: [&str; 4] = ["LOW", "MEDIUM", "HIGH", "CRITICAL"];
 
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    // Where a build holds two providers (the whole workspace's does), one has to be named; a second naming is no fault.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let config = kube::Config::from_kubeconfig(&kube::config::KubeConfigOptions::default()).await;
     let config = config.context("cordon scan asks your lab's server; KUBECONFIG must lead to your lab's cluster")?;
     let base = config.cluster_url.path().trim_end_matches('/').to_owned();
