@@ -92,9 +92,11 @@ pub(crate) fn change(
     keep_system_fields(&mut new, &old);
     object::set_meta(&mut new, "resourceVersion", object::resource_version(&old).to_string());
     effects::allot(call, transaction, &mut new, Some(&old))?;
-    strategy::prepare_update(&call.resource, &call.subresource, &mut new, &old);
+    // A Scale is written through the object's own strategy: it raises the generation.
+    let rules = if call.subresource == "scale" { String::new() } else { call.subresource.clone() };
+    strategy::prepare_update(&call.resource, &rules, &mut new, &old);
     rbac::escalation::check(call, &transaction.state, &new, Some(&old))?;
-    let errors = validation::update(&call.resource, &call.subresource, &new, &old);
+    let errors = validation::update(&call.resource, &rules, &new, &old);
     if !errors.is_empty() {
         return Err(call.invalid(&name, &errors));
     }

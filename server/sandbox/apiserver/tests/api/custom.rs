@@ -40,6 +40,7 @@ async fn a_definition_serves_its_objects_at_once() {
     kit.patch(&format!("{JOBS}/train/status"), "merge", json!({"status": {"workers": 1}, "spec": {"workers": 9}})).await.expect(200);
     let got = kit.get(&format!("{JOBS}/train")).await.json();
     assert_eq!((&got["spec"]["workers"], &got["status"]["workers"]), (&json!(5), &json!(1)));
+    assert_eq!(got["metadata"]["generation"], 2, "scaling changes the spec");
     kit.patch(&format!("{JOBS}/train"), "strategic-merge", json!({})).await.expect(415);
 
     kit.delete(&format!("{DEFINITIONS}/gpujobs.lab.example.com")).await.expect(200);
