@@ -38,7 +38,14 @@ pub(crate) fn root<'a>(evidence: &'a Evidence, object: &'a Value) -> Option<&'a 
     // Real chains are at most three long.
     for _ in 0..8 {
         let Some(owner) = controller(object) else { return Some(object) };
-        object = evidence.objects.iter().find(|candidate| candidate["metadata"]["uid"] == owner["uid"] && !owner["uid"].is_null())?;
+        let is_owner = |candidate: &&Value| {
+            let metadata = &candidate["metadata"];
+            metadata["uid"] == owner["uid"]
+                && candidate["kind"] == owner["kind"]
+                && metadata["name"] == owner["name"]
+                && !owner["uid"].is_null()
+        };
+        object = evidence.objects.iter().find(is_owner)?;
     }
     None
 }
