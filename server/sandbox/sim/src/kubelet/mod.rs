@@ -12,6 +12,7 @@
 mod admission;
 mod api;
 mod container;
+mod ending;
 mod env;
 mod executor;
 mod live;
