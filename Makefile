@@ -26,8 +26,7 @@ web:             ## bundle the terminal, the editor and the styles
 	@scripts/web
 
 bench: setup web ## figures, as distributions and ratios from one run
-	$(CARGO) build --release --locked --workspace --benches
-	scripts/bench
+	scripts/bench $(BENCH_FLAGS)
 
 conformance: setup web  ## replay what real systems answered (needs CORDON_CONFORMANCE; docs/conformance.md)
 	scripts/conformance

@@ -23,5 +23,6 @@ pub fn not_run(what: &str, why: &str) {
     eprintln!("NOT RUN: {what}: {why}");
 }
 
+pub mod measure;
 pub mod sandbox;
 pub mod transcript;
