@@ -91,12 +91,15 @@ impl Sim {
 
     /// Runs until nothing more happens at `now`; returns when to step again although nothing changes (probes, back-off, jobs).
     pub fn step(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let mut quarrelling = Vec::new();
         for _ in 0..MAXIMUM_ROUNDS {
             self.notice(now);
             if self.members.iter().all(|member| !member.pending) {
                 return self.members.iter().filter_map(|member| member.wake_at).min();
             }
+            quarrelling.clear();
             for member in self.members.iter_mut().filter(|member| member.pending) {
+                quarrelling.push(member.controller.name());
                 member.pending = false;
                 member.wake_at = None;
                 let mut context =
@@ -104,7 +107,6 @@ impl Sim {
                 member.controller.reconcile(&mut context);
             }
         }
-        let quarrelling: Vec<_> = self.members.iter().filter(|member| member.pending).map(|member| member.controller.name()).collect();
         tracing::error!(rounds = MAXIMUM_ROUNDS, controllers = ?quarrelling, "the simulated cluster does not come to rest");
         now.saturating_add(QUARREL_PAUSE).ok()
     }
