@@ -125,8 +125,16 @@ async fn run(most: usize) {
     println!("cluster ready (create, journal, first `get nodes` with a Ready node): {}", Distribution::of(ready));
 
     let (get, apply) = round_trips(&first, 500).await;
-    println!("get (12 pods) with 1 cluster: {alone_get}\nget with {} clusters: {get} (median x{:.2})", clusters.len(), get.median_ratio(&alone_get));
-    println!("apply with 1 cluster: {alone_apply}\napply with {} clusters: {apply} (median x{:.2})", clusters.len(), apply.median_ratio(&alone_apply));
+    println!(
+        "get (12 pods) with 1 cluster: {alone_get}\nget with {} clusters: {get} (median x{:.2})",
+        clusters.len(),
+        get.median_ratio(&alone_get)
+    );
+    println!(
+        "apply with 1 cluster: {alone_apply}\napply with {} clusters: {apply} (median x{:.2})",
+        clusters.len(),
+        apply.median_ratio(&alone_apply)
+    );
 
     let (mut taken, mut rewound) = (Vec::new(), Vec::new());
     for index in 0..50 {

@@ -8,9 +8,10 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tests::{not_run, root, sandbox::cordon};
+use tokio::time::Instant;
 
 /// A process that dies with the test.
 struct Process(Child);

@@ -15,7 +15,7 @@ type Runner = Box<dyn Fn(&str) -> Printed>;
 
 fn runner() -> Result<Runner, String> {
     let Some(kubeconfig) = env::var_os("CORDON_TRANSCRIPT_KUBECONFIG") else {
-        let sandbox = Sandbox::up(&["--run-unknown-images"])?;
+        let sandbox = Sandbox::up(&["--run-unknown-images", "--node", "name=gpu-node-1,gpus=8"])?;
         return Ok(Box::new(move |command| sandbox.sh(command)));
     };
     let kubectl = kubectl()?;

@@ -32,7 +32,7 @@ impl Cgroups {
     }
 
     fn detect_in(root: &Path, own: &str) -> Self {
-        let own: Vec<(&str, &str)> = own.lines().filter_map(|line| line.splitn(3, ':').nth(1).zip(line.splitn(3, ':').nth(2))).collect();
+        let own: Vec<(&str, &str)> = own.lines().filter_map(|line| line.split(':').nth(1).zip(line.splitn(3, ':').nth(2))).collect();
         let mut found = Self::default();
         if root.join("cgroup.controllers").exists() {
             // Our own group cannot hold both processes and limited children, so groups are made beside it, in its parent.

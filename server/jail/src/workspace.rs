@@ -270,10 +270,10 @@ impl Workspace {
             let Ok(stat) = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
             // What it takes on disk: a sparse file is not as large as it says, a small one takes a block.
             usage.bytes = usage.bytes.saturating_add(u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512));
-            if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-                if let Ok(below) = rustix::fs::openat(folder, name, FOLDER, Mode::empty()) {
-                    self.count(below.as_fd(), depth + 1, usage)?;
-                }
+            if FileType::from_raw_mode(stat.st_mode) == FileType::Directory
+                && let Ok(below) = rustix::fs::openat(folder, name, FOLDER, Mode::empty())
+            {
+                self.count(below.as_fd(), depth + 1, usage)?;
             }
         }
         Ok(())
@@ -296,7 +296,7 @@ impl Workspace {
                 }
                 names += 1;
                 let Ok(stat) = rustix::fs::statat(&self.root, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW) else { continue };
-                let when = (stat.st_mtime as i64, stat.st_mtime_nsec as i64);
+                let when = (stat.st_mtime, stat.st_mtime_nsec as i64);
                 if newest.as_ref().is_none_or(|(seconds, nanos, _)| when > (*seconds, *nanos)) {
                     newest = Some((when.0, when.1, entry.file_name().to_owned()));
                 }

@@ -9,7 +9,6 @@ use crate::{
     template,
 };
 use apiserver::{Client, Router, Server, Snapshot, UserInfo};
-use axum::extract::Request;
 use jiff::{SignedDuration, Timestamp};
 use machinery::Clock as _;
 use parking_lot::Mutex;
@@ -109,10 +108,7 @@ impl Cluster {
     /// The HTTP API below `/`; each request needs a [`UserInfo`] in its extensions. A request wakes a sleeping cluster.
     pub fn router(self: &Arc<Self>) -> Router {
         let cluster = Arc::clone(self);
-        self.server.router().layer(axum::middleware::map_request(move |request: Request| {
-            cluster.wake();
-            async move { request }
-        }))
+        self.server.router_with(move || cluster.wake())
     }
 
     /// The API in process, past RBAC, as `kubernetes-admin`.

@@ -68,6 +68,14 @@ impl Admission for App {
         let user = opened.authenticate(bearer_token).await.ok_or(Refusal::Unauthorized)?;
         Ok(Access { user, cluster: opened, token_id: hash.short(), is_learner: false })
     }
+
+    async fn home(&self, bearer_token: &str) -> Option<String> {
+        if !bearer_token.starts_with(PREFIX) {
+            return None;
+        }
+        let hash = TokenHash::of(bearer_token).to_hex();
+        Some(self.store.cluster_token(&hash).await.ok()??.attempt_id)
+    }
 }
 
 impl App {

@@ -37,6 +37,9 @@ pub enum Refusal {
 #[async_trait]
 pub trait Admission: Send + Sync + Debug {
     async fn admit(&self, cluster: &str, bearer_token: &str) -> Result<Access, Refusal>;
+
+    /// The cluster that this token was made for. `kubectl get --raw` leaves out the path of the server's address, so the token must tell.
+    async fn home(&self, bearer_token: &str) -> Option<String>;
 }
 
 /// What the gateway answers itself, below `/clusters/<id>/cordon/`, for tools that hold a learner's token.

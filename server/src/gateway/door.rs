@@ -91,12 +91,17 @@ impl Gateway {
         if path == "/healthz" {
             return Response::new(Body::from("ok"));
         }
-        let Some((cluster, rest)) = request::split_prefix(&path) else {
+        let token = token::bearer(request.headers());
+        let home = match token {
+            Some(token) if !path.starts_with("/clusters/") => self.admission.home(token).await,
+            _ => None,
+        };
+        let Some((cluster, rest)) = home.as_deref().map(|home| (home, &*path)).or_else(|| request::split_prefix(&path)) else {
             return refuse(&ApiError::new(404, "NotFound", "the server could not find the requested resource"));
         };
         let began = self.clock.now();
         let info = request::describe(request.method(), rest, request.uri().query());
-        let admitted = match token::bearer(request.headers()) {
+        let admitted = match token {
             Some(token) => self.admission.admit(cluster, token).await,
             None => Err(Refusal::Unauthorized),
         };

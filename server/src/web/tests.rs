@@ -271,7 +271,7 @@ async fn a_guest_does_the_whole_lab_without_script() {
     assert_eq!(applied.status, StatusCode::SEE_OTHER, "{}", applied.body);
     let page = browser.get(&lab).await;
     assert!(
-        page.body.contains("Applied."),
+        page.body.contains("NetworkPolicy/mark created"),
         "{:?}",
         page.body.split("class=\"note").nth(1).map(|part| part.chars().take(300).collect::<String>())
     );

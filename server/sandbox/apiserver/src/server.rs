@@ -140,6 +140,15 @@ impl Server {
         crate::http::router(self.clone())
     }
 
+    /// The same, with `before` called ahead of each request.
+    pub fn router_with(&self, before: impl Fn() + Clone + Send + Sync + 'static) -> Router {
+        let call = move |request: axum::extract::Request| {
+            before();
+            std::future::ready(request)
+        };
+        self.router().layer(axum::middleware::map_request(call))
+    }
+
     pub fn client(&self, user: UserInfo, manager: &str) -> Client {
         Client { server: self.clone(), user: Arc::new(user), manager: manager.into() }
     }

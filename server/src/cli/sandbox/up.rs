@@ -199,6 +199,11 @@ impl Admission for Tokens {
         }
         Ok(Access { user, cluster: self.cluster.clone(), token_id: hash.short(), is_learner: true })
     }
+
+    async fn home(&self, bearer_token: &str) -> Option<String> {
+        let hash = TokenHash::of(bearer_token);
+        self.users.iter().any(|(known, _)| *known == hash).then(|| CLUSTER.to_owned())
+    }
 }
 
 #[cfg(test)]

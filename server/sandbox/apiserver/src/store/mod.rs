@@ -100,7 +100,7 @@ impl Store {
         work: impl FnOnce(&mut Transaction) -> Result<T, ApiError>,
     ) -> Result<(T, Vec<Change>), ApiError> {
         let mut writer = self.writer.lock();
-        let mut transaction = Transaction { state: self.state(), events: Vec::new(), now };
+        let mut transaction = Transaction { state: self.state(), events: Vec::new(), now, dry_run };
         let result = work(&mut transaction)?;
         if dry_run || transaction.events.is_empty() {
             return Ok((result, Vec::new()));
@@ -181,7 +181,7 @@ impl Store {
             self.committed.send_replace(target.resource_version());
             return Ok(());
         }
-        let mut transaction = Transaction { state: current.clone(), events: Vec::new(), now };
+        let mut transaction = Transaction { state: current.clone(), events: Vec::new(), now, dry_run: false };
         transaction.state.raise(target.resource_version());
         current.difference(target, |group, resource, key, wanted| match wanted {
             Some(object) => {
@@ -224,14 +224,18 @@ pub struct Transaction {
     pub state: State,
     events: Vec<Event>,
     now: i64,
+    dry_run: bool,
 }
 
 impl Transaction {
-    /// Stores `object` under its own namespace and name with the next resource version.
+    /// Stores `object` under its own namespace and name with the next resource version; in a dry run with the one that it has,
+    /// or none where it is new, because nothing of it will be seen again.
     pub fn put(&mut self, group: &str, resource: &str, mut object: Value) -> Arc<Value> {
         let resource_version = self.state.next();
-        object::set_meta(&mut object, "resourceVersion", resource_version.to_string());
         let key = state::key(object::namespace(&object), object::name(&object));
+        if !self.dry_run {
+            object::set_meta(&mut object, "resourceVersion", resource_version.to_string());
+        }
         let object = Arc::new(object);
         let (group, resource, previous) = self.state.insert(group, resource, key, object.clone());
         let kind = if previous.is_some() { ChangeKind::Modified } else { ChangeKind::Added };

@@ -32,7 +32,7 @@ fn names_are_normalised_as_a_runtime_does() {
 #[test]
 fn a_bad_file_is_named_with_its_field() {
     let check = |text: &str, expected: Expect| {
-        expected.assert_eq(&ImageCatalogue::parse([("bad.yaml", text)]).unwrap_err().to_string().lines().next().unwrap_or_default())
+        expected.assert_eq(ImageCatalogue::parse([("bad.yaml", text)]).unwrap_err().to_string().lines().next().unwrap_or_default())
     };
     let with = |spec: &str| format!("apiVersion: cordon.dev/v1alpha1\nkind: Image\nmetadata: {{name: a}}\nspec: {spec}\n");
     check(&with("{repository: a, tags: []}"), expect!["bad.yaml: spec.tags: at least one tag"]);

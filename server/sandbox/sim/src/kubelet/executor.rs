@@ -16,6 +16,9 @@ use std::{
 };
 use tokio::sync::Notify;
 
+/// Who waits for which time, in order; `None` until it was asked first.
+type Waiting = Arc<Mutex<BTreeMap<(Timestamp, u64), Option<Waker>>>>;
+
 /// Tells whoever drives the simulator that something happened outside a step: a session that waits, a process that was signalled.
 #[derive(Debug, Default)]
 pub struct Activity {
@@ -45,7 +48,7 @@ impl Activity {
 pub struct StepTimer {
     clock: Arc<dyn Clock>,
     stepped: Mutex<Timestamp>,
-    waiting: Arc<Mutex<BTreeMap<(Timestamp, u64), Option<Waker>>>>,
+    waiting: Waiting,
     next: AtomicU64,
     activity: Arc<Activity>,
 }
@@ -96,7 +99,7 @@ impl Timer for StepTimer {
 
 struct Sleep {
     key: (Timestamp, u64),
-    waiting: Arc<Mutex<BTreeMap<(Timestamp, u64), Option<Waker>>>>,
+    waiting: Waiting,
 }
 
 impl Future for Sleep {

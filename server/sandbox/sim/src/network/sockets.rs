@@ -7,6 +7,9 @@ use parking_lot::Mutex;
 use std::{collections::BTreeMap, fmt::Debug, net::Ipv4Addr, sync::Arc};
 use tokio::sync::mpsc;
 
+/// By protocol and port: the listener, with its number and its owner's name.
+type Listeners = BTreeMap<(Protocol, u16), (u64, String, Listener)>;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
     Tcp,
@@ -48,7 +51,7 @@ pub enum Listener {
 /// A pod's own network namespace, or a node's.
 #[derive(Debug, Default)]
 pub struct Sockets {
-    listeners: Mutex<BTreeMap<(Protocol, u16), (u64, String, Listener)>>,
+    listeners: Mutex<Listeners>,
     next: Mutex<u64>,
 }
 

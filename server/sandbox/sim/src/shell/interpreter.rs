@@ -262,7 +262,7 @@ impl Shell {
         let mut shell = self.subshell();
         shell.process.control = Arc::new(Control::default());
         shell.process.stdin = Input::empty();
-        let pid = shell.register(&[self.name.clone()]);
+        let pid = shell.register(std::slice::from_ref(&self.name));
         shell.process.pid = pid;
         let command = command.clone();
         let (ended, receiver) = tokio::sync::watch::channel(None);

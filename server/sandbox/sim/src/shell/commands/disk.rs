@@ -208,7 +208,7 @@ async fn dd(process: &Process, arguments: &[String]) -> i32 {
         copied += bytes.len() as u64;
     }
     let blocks = copied / block;
-    let part = u8::from(copied % block != 0);
+    let part = u8::from(!copied.is_multiple_of(block));
     process.err(format!("{blocks}+{part} records in\n{blocks}+{part} records out\n")).await;
     0
 }

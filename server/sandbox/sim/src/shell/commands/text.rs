@@ -5,6 +5,9 @@ use crate::shell::process::Process;
 use base64::Engine as _;
 use sha2::{Digest as _, Sha256};
 
+/// Whether a byte belongs to a class such as `[:digit:]`.
+type ByteClass = fn(&u8) -> bool;
+
 pub async fn run(process: &Process, name: &str, arguments: &[String]) -> i32 {
     match name {
         "cut" => cut(process, arguments).await,
@@ -78,7 +81,7 @@ async fn cut(process: &Process, arguments: &[String]) -> i32 {
 }
 
 fn set(text: &str) -> Vec<u8> {
-    let classes: [(&str, fn(&u8) -> bool); 6] = [
+    let classes: [(&str, ByteClass); 6] = [
         ("[:upper:]", u8::is_ascii_uppercase),
         ("[:lower:]", u8::is_ascii_lowercase),
         ("[:digit:]", u8::is_ascii_digit),
