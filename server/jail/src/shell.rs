@@ -274,14 +274,16 @@ async fn read(master: Arc<AsyncFd<OwnedFd>>, shared: Arc<Shared>, limits: Limits
     }
 }
 
+/// A terminal says that it can be written to only once a program has read from it, and one that floods the screen never reads:
+/// Ctrl-C must not wait for that. So what does not fit is tried again after a moment.
 async fn write(master: Arc<AsyncFd<OwnedFd>>, mut keys: mpsc::Receiver<Bytes>) {
     while let Some(mut bytes) = keys.recv().await {
         while !bytes.is_empty() {
-            let Ok(mut ready) = master.writable().await else { return };
-            match ready.try_io(|master| rustix::io::write(master.get_ref(), &bytes).map_err(Into::into)) {
-                Err(_would_block) => {}
-                Ok(Err(_)) => return,
-                Ok(Ok(count)) => drop(bytes.split_to(count)),
+            match rustix::io::write(master.get_ref(), &bytes) {
+                Ok(count) => drop(bytes.split_to(count)),
+                Err(rustix::io::Errno::AGAIN) => tokio::time::sleep(Duration::from_millis(20)).await,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(_) => return,
             }
         }
     }
