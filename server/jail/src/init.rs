@@ -125,5 +125,8 @@ pub(crate) fn shell(plan: &InitPlan) -> Result<u8, String> {
         setrlimit(resource, value, value).map_err(|error| format!("cannot set {resource:?}: {error}"))?;
     }
     let [program, arguments @ ..] = plan.argv.as_slice() else { return Err("nothing to run".to_owned()) };
-    Err(format!("cannot start {program}: {}", Command::new(program).args(arguments).exec()))
+    // A server that was started in the background of a script ignores SIGINT and hands that down: Ctrl-C would do nothing.
+    // Programs reset what they ignore only by a system call that is unsafe to make here; `env` makes it.
+    let error = Command::new("/usr/bin/env").args(["--default-signal", program]).args(arguments).exec();
+    Err(format!("cannot start {program}: {error}"))
 }

@@ -14,7 +14,7 @@ use crate::{
     step::Sim,
 };
 use apiserver::{Client, Server, UserInfo};
-use machinery::{ApiError, Gvr, gvr, object};
+use machinery::{ApiError, Gvr, clock, gvr, object};
 use serde_json::{Value, json};
 pub use spec::{ClusterSpec, NodeSpec};
 use std::{collections::BTreeMap, sync::Arc};
@@ -67,7 +67,7 @@ pub fn bootstrap(server: &Server, spec: &ClusterSpec) -> Result<(), ApiError> {
         client.create(gvr::NAMESPACES, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))?;
     }
     for object in apiserver::bootstrap::objects() {
-        create(&client, object)?;
+        create_with_conditions(&client, object, now)?;
     }
     let client = server.client(UserInfo::admin(), "kubeadm");
     for name in CONTROLLER_ACCOUNTS {
@@ -100,9 +100,26 @@ fn system_objects() -> Vec<Value> {
     text.split("\n---\n").filter_map(|document| serde_saphyr::from_str(document).ok()).collect()
 }
 
+/// The same for an object whose conditions are known from the start (`FlowSchema`, `APIService`): a create leaves them out.
+fn create_with_conditions(client: &Client, object: Value, now: jiff::Timestamp) -> Result<(), ApiError> {
+    let mut conditions = object["status"]["conditions"].clone();
+    let gvr = resource_of(&object)?;
+    let mut made = (*client.create(gvr, object)?).clone();
+    let Some(list) = conditions.as_array_mut() else { return Ok(()) };
+    for condition in list {
+        condition["lastTransitionTime"] = clock::rfc3339(now).into();
+    }
+    made["status"]["conditions"] = conditions;
+    client.update_status(gvr, made).map(drop)
+}
+
 /// Creates an object of one of the kinds that a start needs.
 fn create(client: &Client, object: Value) -> Result<Arc<Value>, ApiError> {
-    let gvr = match object::kind(&object) {
+    client.create(resource_of(&object)?, object)
+}
+
+fn resource_of(object: &Value) -> Result<Gvr, ApiError> {
+    Ok(match object::kind(object) {
         "APIService" => Gvr::new("apiregistration.k8s.io", "v1", "apiservices"),
         "ClusterRole" => gvr::CLUSTER_ROLES,
         "ClusterRoleBinding" => gvr::CLUSTER_ROLE_BINDINGS,
@@ -119,8 +136,7 @@ fn create(client: &Client, object: Value) -> Result<Arc<Value>, ApiError> {
         "ServiceAccount" => gvr::SERVICE_ACCOUNTS,
         "StorageClass" => gvr::STORAGE_CLASSES,
         other => return Err(ApiError::internal(format!("a start makes no {other}"))),
-    };
-    client.create(gvr, object)
+    })
 }
 
 fn create_nodes(client: &Client, spec: &ClusterSpec, now: jiff::Timestamp) -> Result<(), ApiError> {
