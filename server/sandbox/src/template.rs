@@ -44,7 +44,8 @@ pub fn of(options: &Options, description: &Description) -> Result<Snapshot, Sand
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(now));
     let server = Server::open(apiserver::Options {
         clock,
-        seed: description.seed,
+        // Not the cluster's own: both would draw the same uids, one after another, and owners would be mistaken for others.
+        seed: !description.seed,
         journal: None,
         issuer: options.issuer.clone(),
         certificate_authority: options.certificate_authority.clone(),
