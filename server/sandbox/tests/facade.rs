@@ -135,3 +135,17 @@ fn pods_run_on_every_node() {
     cluster.settle_manually(Duration::from_secs(60));
     assert_eq!(cluster.client().get(gvr::DAEMON_SETS, "default", "d").unwrap()["status"]["numberReady"], 3);
 }
+
+/// The first cluster of a shape is made together with its template; what it makes later must not bear uids of what it began with.
+#[test]
+fn no_two_objects_share_a_uid() {
+    // A shape that no other test has, so that its template is made here.
+    let spec = ClusterSpec { run_unknown_images: true, nodes: vec![sandbox::NodeSpec::with_gpus("uids", 3)] };
+    let cluster = Sandbox::new(options(None).0).unwrap().create("one", &spec).unwrap();
+    for index in 0..200 {
+        cluster.client().create(gvr::CONFIG_MAPS, config_map(&format!("c{index}"))).unwrap();
+    }
+    let objects = cluster.client().everything();
+    let uids: std::collections::BTreeSet<_> = objects.iter().map(|(_, _, object)| machinery::object::uid(object)).collect();
+    assert_eq!(uids.len(), objects.len());
+}
