@@ -136,9 +136,8 @@ fn pure_rooms_are_pure() {
     let rooms = ["server/sandbox/machinery/src/", "checkers/", "labs/src/"];
     let forbidden = [
         "std::fs",
-        "std::net::Tcp",
-        "std::net::Udp",
-        "ToSocketAddrs",
+        "std::net",
+        "std::os",
         "std::process",
         "tokio",
         "async fn",
@@ -148,6 +147,8 @@ fn pure_rooms_are_pure() {
         "std::env::",
         "rand::rng",
     ];
+    // Types of addresses open nothing.
+    let addresses = ["std::net::IpAddr", "std::net::Ipv4Addr", "std::net::Ipv6Addr", "std::net::{IpAddr, Ipv4Addr, Ipv6Addr}"];
     let mut offenders = Vec::new();
     for (path, source) in rust_sources() {
         if !rooms.iter().any(|room| path.starts_with(room))
@@ -162,6 +163,7 @@ fn pure_rooms_are_pure() {
             if code.starts_with("//") {
                 continue;
             }
+            let code = addresses.iter().fold(code.to_owned(), |code, address| code.replace(address, ""));
             for word in forbidden {
                 if code.contains(word) {
                     offenders.push(format!("{path}:{}: {word}", number + 1));
@@ -202,10 +204,8 @@ fn tests_neither_sleep_nor_hide() {
 #[test]
 fn no_file_names_the_machine_it_was_written_on() {
     let words = [
-        concat!("/wo", "rk/main"),
-        concat!("/wo", "rk/wt"),
-        concat!("/wo", "rk/shared"),
-        concat!("/ro", "ot/."),
+        concat!("/wo", "rk/"),
+        concat!("/ro", "ot/"),
         concat!("crates", ".io/api"),
         concat!("static.crates", ".io"),
         concat!("index.crates", ".io"),
