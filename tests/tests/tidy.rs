@@ -87,12 +87,13 @@ fn rooms_depend_one_way() {
     let allowed: BTreeMap<&str, &[&str]> = BTreeMap::from([
         ("pod-security", &[][..]),
         ("network-policy", &[]),
+        ("rbac", &[]),
         ("machinery", &[]),
         ("jail", &[]),
         ("store", &[]),
         ("checkers", &["pod-security", "network-policy"]),
         ("labs", &["checkers"]),
-        ("apiserver", &["machinery", "pod-security"]),
+        ("apiserver", &["machinery", "pod-security", "rbac"]),
         ("sim", &["apiserver", "machinery", "network-policy", "pod-security"]),
         ("sandbox", &["sim", "apiserver", "machinery"]),
         ("provision", &["sandbox"]),
@@ -110,6 +111,7 @@ fn rooms_depend_one_way() {
                 "machinery",
                 "pod-security",
                 "network-policy",
+                "rbac",
             ],
         ),
     ]);

@@ -37,7 +37,7 @@ pub(crate) fn after_write(call: &Call, transaction: &mut Transaction, object: &V
         service_address::record(call, transaction, object);
     }
     if call.is(rbac::GROUP, "clusterroles") {
-        rbac::aggregation::refresh(transaction);
+        rbac::aggregate(transaction);
     }
     if call.resource.namespaced {
         resource_quota::refresh(transaction, object::namespace(object));

@@ -121,7 +121,7 @@ fn rules(call: &Call, namespace: &str) -> Result<Value, ApiError> {
         resources.push(json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}));
         urls.push(json!({"verbs": ["*"], "nonResourceURLs": ["*"]}));
     }
-    rbac::visit(&call.server.state(), &call.user, Some(namespace), |rule, _| {
+    rbac::visit(&call.server.state(), &call.user, namespace, |rule| {
         let mut one = rule.clone();
         if rule["nonResourceURLs"].as_array().is_some_and(|list| !list.is_empty()) {
             urls.push(json!({"verbs": rule["verbs"], "nonResourceURLs": rule["nonResourceURLs"]}));
@@ -132,7 +132,6 @@ fn rules(call: &Call, namespace: &str) -> Result<Value, ApiError> {
             }
             resources.push(one);
         }
-        true
     });
     Ok(json!({"resourceRules": resources, "nonResourceRules": urls, "incomplete": false}))
 }

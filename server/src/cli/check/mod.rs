@@ -13,6 +13,7 @@ use std::{
 
 mod network_policy;
 mod pod_security;
+mod rbac;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -20,6 +21,8 @@ pub enum Command {
     PodSecurity(pod_security::Arguments),
     /// Draw who can reach whom under the NetworkPolicies of a set of objects, or validate the policies.
     NetworkPolicy(network_policy::Arguments),
+    /// Who may do what under the roles and bindings of a set of objects.
+    Rbac(rbac::Arguments),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -32,6 +35,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::PodSecurity(arguments) => pod_security::run(&arguments),
         Command::NetworkPolicy(arguments) => network_policy::run(&arguments),
+        Command::Rbac(arguments) => rbac::run(&arguments),
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) fn insert(call: &mut Call, transaction: &mut Transaction, mut new: Va
         return Err(call.forbidden(object::name(&new), "this cluster holds as many objects as it may"));
     }
     admission::mutate(call, transaction, Operation::Create, &mut new, None)?;
-    rbac::escalation::check(call, &transaction.state, &new, None)?;
+    rbac::check_escalation(call, &transaction.state, &new, None)?;
     effects::allot(call, transaction, &mut new, None)?;
     generate_name(call, transaction, &mut new);
     fill_system_fields(call, &mut new);

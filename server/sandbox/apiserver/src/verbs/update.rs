@@ -95,7 +95,7 @@ pub(crate) fn change(
     // A Scale is written through the object's own strategy: it raises the generation.
     let rules = if call.subresource == "scale" { String::new() } else { call.subresource.clone() };
     strategy::prepare_update(&call.resource, &rules, &mut new, &old);
-    rbac::escalation::check(call, &transaction.state, &new, Some(&old))?;
+    rbac::check_escalation(call, &transaction.state, &new, Some(&old))?;
     let errors = validation::update(&call.resource, &rules, &new, &old);
     if !errors.is_empty() {
         return Err(call.invalid(&name, &errors));

@@ -1,11 +1,11 @@
 //! One `PolicyRule` against one request, and rules against rules (pkg/apis/rbac/v1/evaluation_helpers.go,
 //! component-helpers/auth/rbac/validation/policy_comparator.go).
 
-use super::Attributes;
+use crate::{Attributes, items};
 use serde_json::Value;
 
 fn texts<'a>(rule: &'a Value, field: &str) -> impl Iterator<Item = &'a str> + Clone {
-    rule[field].as_array().map(Vec::as_slice).unwrap_or_default().iter().filter_map(Value::as_str)
+    items(rule, field).filter_map(Value::as_str)
 }
 
 fn holds(rule: &Value, field: &str, wanted: &str) -> bool {
@@ -25,7 +25,7 @@ pub(crate) fn covers_request(rule: &Value, attributes: &Attributes) -> bool {
 }
 
 fn covers_path(url: &str, path: &str) -> bool {
-    url == "*" || url == path || url.strip_suffix('*').is_some_and(|prefix| path.starts_with(prefix))
+    url == "*" || url == path || (url.ends_with('*') && path.starts_with(url.trim_end_matches('*')))
 }
 
 fn covers_resource(rule: &Value, resource: &str, subresource: &str) -> bool {
