@@ -12,6 +12,8 @@ pub(crate) struct LaunchPlan {
     pub tool: PathBuf,
     pub kubectl: Option<PathBuf>,
     pub workspace: PathBuf,
+    /// Mounted in the place of `workspace`; only where the launcher starts as root.
+    pub device: Option<PathBuf>,
     pub etc: PathBuf,
     pub socket: PathBuf,
     pub relay_port: u16,

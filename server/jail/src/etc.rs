@@ -2,7 +2,17 @@
 
 use std::{fs, io, path::Path, process::Command};
 
+/// What the first shell starts with. It reads the learner's own file as bash does for all later ones.
+const FIRST_BASHRC: &str = r#". /etc/bash.bashrc
+if [ -r ~/.bashrc ]; then . ~/.bashrc; fi
+if [ -n "$CORDON_GREETING" ]; then printf '%s\n' "$CORDON_GREETING"; fi
+unset CORDON_GREETING
+"#;
+
+/// Debian's bash reads this by itself in interactive shells, before the file that it was told to read.
 const BASHRC: &str = r#"# What every shell of this lab starts with; your own additions go to ~/.bashrc.
+if [ -n "$CORDON_BASHRC_READ" ]; then return; fi
+CORDON_BASHRC_READ=1
 PS1='\[\e[1;32m\]learner\[\e[0m\]:\[\e[1;34m\]\w\[\e[0m\]\$ '
 HISTCONTROL=ignoreboth
 HISTSIZE=2000
@@ -10,6 +20,8 @@ HISTFILESIZE=2000
 shopt -s histappend checkwinsize
 # Written after every command, so that it survives whatever ends the shell.
 PROMPT_COMMAND='history -a'
+# Ctrl-S searches the history and does not freeze the screen.
+stty -ixon
 alias k=kubectl
 alias ls='ls --color=auto'
 alias ll='ls -l'
@@ -19,13 +31,15 @@ if [ -r /etc/kubectl_completion ]; then
   . /etc/kubectl_completion
   complete -o default -F __start_kubectl k
 fi
-if [ -r ~/.bashrc ]; then . ~/.bashrc; fi
-if [ -n "$CORDON_GREETING" ]; then printf '%s\n' "$CORDON_GREETING"; unset CORDON_GREETING; fi
+"#;
+
+/// Login shells (`bash -l`, tmux) are no different.
+const PROFILE: &str = r#"if [ -n "$PS1" ] && [ -n "$BASH" ]; then . /etc/cordon.bashrc; fi
 "#;
 
 const INPUTRC: &str = "set enable-bracketed-paste on\nset bell-style none\nset show-all-if-ambiguous on\n\"\\e[A\": history-search-backward\n\"\\e[B\": history-search-forward\n";
 
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 10] = [
     (
         "passwd",
         "root:x:0:0:root:/nonexistent:/usr/sbin/nologin\nlearner:x:1000:1000:learner:/home/learner:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
@@ -36,6 +50,8 @@ const FILES: [(&str, &str); 8] = [
     ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n"),
     ("inputrc", INPUTRC),
     ("bash.bashrc", BASHRC),
+    ("cordon.bashrc", FIRST_BASHRC),
+    ("profile", PROFILE),
     ("ld.so.cache", ""),
 ];
 

@@ -1,11 +1,11 @@
 //! All jails of one server: workspaces by name, the shells that run, what this machine can do.
 
 use crate::{
-    JailError, JailReport, LimitReport, Limits, Shell, Workspace,
+    JailError, JailReport, Limits, Shell, Workspace, WorkspaceError,
     cgroup::Cgroups,
     command::LaunchPlan,
     door, etc,
-    report::{self},
+    image::{self, Images},
 };
 use parking_lot::Mutex;
 use std::{
@@ -14,7 +14,6 @@ use std::{
     net::SocketAddr,
     os::unix::fs::{MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
     sync::Arc,
 };
 
@@ -63,14 +62,13 @@ pub struct ShellSpec {
     pub rows: u16,
 }
 
-/// Programs that the page and `doctor` name.
-const PROGRAMS: [&str; 7] = ["bash", "kubectl", "nano", "vim", "jq", "less", "bash-completion"];
-
 #[derive(Debug)]
 pub struct Jails {
-    config: JailConfig,
-    cgroups: Cgroups,
-    root_user: bool,
+    pub(crate) config: JailConfig,
+    pub(crate) cgroups: Cgroups,
+    /// File systems of their own for workspaces, or why there are none here.
+    pub(crate) images: Result<Images, String>,
+    pub(crate) root_user: bool,
     report: JailReport,
     shells: Mutex<HashMap<String, Arc<Shell>>>,
     /// Serialises the making of workspaces, so that no uid is given twice.
@@ -80,7 +78,7 @@ pub struct Jails {
 impl Jails {
     /// Prepares the folders and tries a jail for real. Never fails for want of a jail: [`Jails::report`] then says why.
     pub fn open(config: JailConfig) -> Result<Self, JailError> {
-        for folder in ["workspaces", "run", "etc", "trial"] {
+        for folder in ["workspaces", "images", "run", "etc", "trial"] {
             fs::create_dir_all(config.root.join(folder)).map_err(JailError::io("make the jails' folders"))?;
         }
         let closed = fs::Permissions::from_mode(0o700);
@@ -88,6 +86,7 @@ impl Jails {
         let root_user = rustix::process::geteuid().is_root();
         etc::write(&config.root.join("etc"), config.kubectl.as_deref()).map_err(JailError::io("write the jail's /etc"))?;
         open_to_read(&config.root.join("etc")).map_err(JailError::io("open the jail's /etc"))?;
+        let images = Images::open(&config.root.join("images"), &config.limits);
         let cgroups = Cgroups::detect();
         let mut jails = Self {
             report: JailReport {
@@ -101,6 +100,7 @@ impl Jails {
             },
             config,
             cgroups,
+            images,
             root_user,
             shells: Mutex::default(),
             making: Mutex::default(),
@@ -118,20 +118,36 @@ impl Jails {
         &self.config.limits
     }
 
-    /// The workspace of that name (an attempt's id), made where it is missing.
+    /// The workspace of that name (an attempt's id), made where it is missing. One that was made in a plain folder stays in it.
     pub fn workspace(&self, id: &str) -> Result<Workspace, JailError> {
         let path = self.folder("workspaces", id)?;
+        let image = image::place(&self.config.root.join("images"), id);
         let _making = self.making.lock();
         if !path.is_dir() {
             let uid = self.next_uid()?;
+            if let Ok(images) = &self.images {
+                images.make(id).map_err(JailError::io("make a workspace's image"))?;
+            }
             fs::create_dir(&path).map_err(JailError::io("make a workspace"))?;
             if self.root_user {
                 chown(&path, Some(uid), Some(uid)).map_err(JailError::io("hand over a workspace"))?;
             }
             fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).map_err(JailError::io("protect a workspace"))?;
         }
-        let workspace = Workspace::open(&path, self.config.limits.clone())?;
-        Ok(workspace)
+        if !image.exists() {
+            return Ok(Workspace::open(&path, self.config.limits.clone())?);
+        }
+        let owner = fs::metadata(&path).map_err(JailError::io("look at a workspace"))?;
+        let images = self.images.as_ref().map_err(|why| JailError::Unavailable(format!("the workspace lies in an image: {why}")))?;
+        let (root, device) = images.get(id, (owner.uid(), owner.gid())).map_err(JailError::Unavailable)?;
+        Ok(Workspace::on_device(root, &path, device, self.config.limits.clone())?)
+    }
+
+    /// Lets go of the file systems of workspaces whose shell does not run. They come back when they are asked for.
+    pub fn rest(&self) {
+        if let Ok(images) = &self.images {
+            images.keep_only(|id| self.running(id).is_some());
+        }
     }
 
     /// The running shell of that name, or a new one.
@@ -143,14 +159,22 @@ impl Jails {
             return Ok(shell);
         }
         let workspace = self.workspace(id)?;
-        // Whatever filled it last time must not keep the learner out.
-        let removed = workspace.trim()?;
-        if !removed.is_empty() {
-            tracing::info!(workspace = id, count = removed.len(), "removed what broke the workspace's limits");
-        }
         let run = self.folder("run", id)?;
         fs::create_dir_all(&run).map_err(JailError::io("make the jail's folder"))?;
-        self.put_kubeconfig(&workspace, &run, &spec.kubeconfig)?;
+        // Whatever filled the workspace last time must not keep the learner out: it takes a shell to make room.
+        let mut limits = self.config.limits.clone();
+        let mut notes = Vec::new();
+        if let Some(broken) = too_full(&workspace, &limits)? {
+            limits.file_bytes = 0;
+            notes.push(format!("There is {broken}: files can be removed, but not written, until there is less and the shell starts again."));
+        }
+        match self.put_kubeconfig(&workspace, &run, &spec.kubeconfig) {
+            Ok(()) => {}
+            Err(JailError::Workspace(WorkspaceError::Full(_))) => {
+                notes.push("The workspace is full, so the way to your cluster could not be renewed: remove files and start the shell again.".to_owned());
+            }
+            Err(error) => return Err(error),
+        }
         // Two tabs may ask at once: the second takes what the first has made. Nothing below waits.
         let mut shells = self.shells.lock();
         if let Some(shell) = shells.get(id).filter(|shell| shell.is_running()) {
@@ -159,9 +183,15 @@ impl Jails {
         let uid = self.root_user.then(|| workspace.owner_uid());
         let door = door::open(&run, spec.gateway, uid, self.config.limits.connections)?;
         let group = self.cgroups.make(id, &self.config.limits);
-        let env = environment(spec);
-        let argv = ["/bin/bash", "--rcfile", "/etc/bash.bashrc", "-i"].map(str::to_owned).to_vec();
-        let plan = self.plan(&workspace, run.join("gateway.sock"), spec.relay_port, uid, group.procs(), argv, env);
+        let argv = ["/bin/bash", "--rcfile", "/etc/cordon.bashrc", "-i"].map(str::to_owned).to_vec();
+        let plan = LaunchPlan {
+            socket: run.join("gateway.sock"),
+            relay_port: spec.relay_port,
+            cgroup_procs: group.procs(),
+            limits,
+            env: environment(spec, &notes),
+            ..self.plan(&workspace, argv)
+        };
         let shell = Arc::new(Shell::start(&plan, workspace, door, group, (spec.columns, spec.rows))?);
         shells.insert(id.to_owned(), Arc::clone(&shell));
         Ok(shell)
@@ -184,18 +214,23 @@ impl Jails {
         for (_, shell) in all {
             shell.stop(reason).await;
         }
+        self.rest();
     }
 
     /// Stops the shell and removes the learner's files. What is gone already is no error.
     pub async fn delete(&self, id: &str) -> Result<(), JailError> {
         self.stop(id, "This attempt is over.").await;
-        for kind in ["run", "workspaces"] {
-            match fs::remove_dir_all(self.folder(kind, id)?) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(JailError::io("remove a workspace")(error)),
-                _ => {}
-            }
+        if let Ok(images) = &self.images {
+            images.keep_only(|other| other != id);
         }
-        Ok(())
+        let gone = |result: std::io::Result<()>| match result {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(JailError::io("remove a workspace")(error)),
+            _ => Ok(()),
+        };
+        gone(fs::remove_dir_all(self.folder("run", id)?))?;
+        // The folder goes last: while it is there, its image is not taken for nobody's.
+        gone(fs::remove_file(image::place(&self.config.root.join("images"), id)))?;
+        gone(fs::remove_dir_all(self.folder("workspaces", id)?))
     }
 
     fn folder(&self, kind: &str, id: &str) -> Result<PathBuf, JailError> {
@@ -237,139 +272,41 @@ impl Jails {
             .map_err(JailError::io("remember the kubeconfig"))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the launcher's whole plan, put together in one place")]
-    fn plan(
-        &self,
-        workspace: &Workspace,
-        socket: PathBuf,
-        relay_port: u16,
-        uid: Option<u32>,
-        cgroup_procs: Vec<PathBuf>,
-        argv: Vec<String>,
-        env: Vec<(String, String)>,
-    ) -> LaunchPlan {
+    /// What every jail's plan has in common.
+    pub(crate) fn plan(&self, workspace: &Workspace, argv: Vec<String>) -> LaunchPlan {
         LaunchPlan {
             bwrap: self.config.bwrap.clone(),
             tool: self.config.tool.clone(),
             kubectl: self.config.kubectl.as_ref().map(|path| fs::canonicalize(path).unwrap_or_else(|_| path.clone())),
             workspace: workspace.path().to_owned(),
+            device: workspace.device().map(Path::to_owned),
             etc: self.config.root.join("etc"),
-            socket,
-            relay_port,
-            uid,
-            cgroup_procs,
+            socket: self.config.root.join("trial/gateway.sock"),
+            relay_port: 6443,
+            uid: self.root_user.then(|| workspace.owner_uid()),
+            cgroup_procs: Vec::new(),
             limits: self.config.limits.clone(),
             argv,
-            env,
+            env: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
         }
-    }
-
-    /// Starts the very jail that learners get, with a trial program, and judges by what it prints.
-    fn probe(&self) -> JailReport {
-        let version = Command::new(&self.config.bwrap).arg("--version").output();
-        let bubblewrap = version.as_ref().map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
-        let problem = match version {
-            Err(_) => Some(format!("{} not found", self.config.bwrap.display())),
-            Ok(_) if too_old(&bubblewrap) => Some(format!("{bubblewrap} is too old, 0.7 or newer is needed")),
-            Ok(_) => self.trial().err(),
-        };
-        let available = problem.is_none();
-        let problem = problem.unwrap_or_default();
-        let number = |path: &str| fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u64>().ok());
-        let in_container = Path::new("/.dockerenv").exists() || Path::new("/run/.containerenv").exists();
-        let apparmor = number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == Some(1);
-        let hint = if available {
-            String::new()
-        } else {
-            report::hint(&problem, apparmor, number("/proc/sys/user/max_user_namespaces"), in_container)
-        };
-        JailReport {
-            available,
-            problem,
-            hint,
-            bubblewrap,
-            own_uid: self.root_user,
-            limits: self.limit_reports(),
-            programs: self.programs(),
-        }
-    }
-
-    fn trial(&self) -> Result<(), String> {
-        let workspace = self.workspace("trial").map_err(|error| error.to_string())?;
-        let socket = self.config.root.join("trial/gateway.sock");
-        fs::write(&socket, b"").map_err(|error| error.to_string())?;
-        let uid = self.root_user.then(|| workspace.owner_uid());
-        let argv = ["/bin/sh", "-c", "echo cordon-jail-works $(id -u)"].map(str::to_owned).to_vec();
-        let plan = self.plan(&workspace, socket, 6443, uid, Vec::new(), argv, vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())]);
-        let text = serde_json::to_string(&plan).map_err(|error| error.to_string())?;
-        let output = Command::new(&self.config.tool)
-            .args(["jail-launch", &text])
-            .env_clear()
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|error| format!("cannot start {}: {error}", self.config.tool.display()))?;
-        if String::from_utf8_lossy(&output.stdout).trim() == "cordon-jail-works 1000" {
-            return Ok(());
-        }
-        let said = String::from_utf8_lossy(&output.stderr);
-        Err(said.lines().next().unwrap_or("the trial jail said nothing").to_owned())
-    }
-
-    fn limit_reports(&self) -> Vec<LimitReport> {
-        let limits = &self.config.limits;
-        let mebibytes = |bytes: u64| format!("{} MiB", bytes >> 20);
-        let line = |name: &str, holds: bool, how: String| LimitReport { name: name.to_owned(), holds, how };
-        let own = if self.root_user {
-            "each learner has a uid of their own"
-        } else {
-            "counted inside the learner's user namespace (kernel 5.14 or newer)"
-        };
-        let group = "needs a cgroup that this server may write";
-        vec![
-            line("processes", true, format!("{} at once; {own}", limits.processes)),
-            line("memory of one process", true, mebibytes(limits.process_memory_bytes)),
-            line(
-                "memory of the whole shell",
-                self.cgroups.holds("memory"),
-                if self.cgroups.holds("memory") { format!("{} by cgroup", mebibytes(limits.memory_bytes)) } else { group.to_owned() },
-            ),
-            line(
-                "share of the CPU",
-                self.cgroups.holds("cpu"),
-                if self.cgroups.holds("cpu") { "half a normal share by cgroup".to_owned() } else { group.to_owned() },
-            ),
-            line("CPU of one process", true, format!("{} seconds", limits.cpu_seconds)),
-            line("size of one file", true, mebibytes(limits.file_bytes)),
-            line(
-                "workspace",
-                true,
-                format!(
-                    "{}, {} files; counted several times a second, the shell is stopped beyond",
-                    mebibytes(limits.workspace_bytes),
-                    limits.workspace_files
-                ),
-            ),
-            line("/tmp", true, mebibytes(limits.tmp_bytes)),
-            line("terminal output", true, format!("{} KiB/s", limits.output_bytes_per_second >> 10)),
-            line(
-                "other learners' files",
-                true,
-                if self.root_user { "own uid and own mount namespace" } else { "own mount namespace" }.to_owned(),
-            ),
-        ]
-    }
-
-    fn programs(&self) -> Vec<(String, bool)> {
-        let have = |name: &str| match name {
-            "kubectl" => self.config.kubectl.is_some(),
-            "bash-completion" => Path::new("/usr/share/bash-completion/bash_completion").exists(),
-            name => ["/usr/bin", "/bin"].iter().any(|folder| Path::new(folder).join(name).exists()),
-        };
-        PROGRAMS.iter().map(|name| ((*name).to_owned(), have(name))).collect()
     }
 }
 
-fn environment(spec: &ShellSpec) -> Vec<(String, String)> {
+/// The limit that a workspace in a plain folder breaks. One that is far beyond it gets no shell at all.
+fn too_full(workspace: &Workspace, limits: &Limits) -> Result<Option<String>, JailError> {
+    if workspace.device().is_some() {
+        return Ok(None);
+    }
+    let usage = workspace.usage()?;
+    match usage.broken(limits) {
+        Some(broken) if usage.hopeless(limits) => {
+            Err(WorkspaceError::Full(format!("there is {broken}; remove files in the editor, or reset the lab")).into())
+        }
+        broken => Ok(broken),
+    }
+}
+
+fn environment(spec: &ShellSpec, notes: &[String]) -> Vec<(String, String)> {
     let have = |name: &str| Path::new("/usr/bin").join(name).exists();
     let editor = ["nano", "vim", "vi"].into_iter().find(|name| have(name)).unwrap_or("vi");
     let mut env: Vec<(String, String)> = [
@@ -393,7 +330,8 @@ fn environment(spec: &ShellSpec) -> Vec<(String, String)> {
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .to_vec();
-    env.push(("CORDON_GREETING".to_owned(), spec.greeting.clone()));
+    let greeting = notes.iter().fold(spec.greeting.clone(), |greeting, note| format!("{greeting}\x1b[31m{note}\x1b[0m\r\n"));
+    env.push(("CORDON_GREETING".to_owned(), greeting));
     env.extend(spec.env.iter().map(|(name, value)| (name.clone(), value.clone())));
     env
 }
@@ -406,25 +344,4 @@ fn open_to_read(folder: &Path) -> std::io::Result<()> {
         fs::set_permissions(entry.path(), fs::Permissions::from_mode(mode))?;
     }
     Ok(())
-}
-
-/// `bubblewrap 0.8.0`: before 0.7 it could not bound the size of a tmpfs.
-fn too_old(version: &str) -> bool {
-    let mut parts =
-        version.trim_start_matches(|letter: char| !letter.is_ascii_digit()).split('.').map(|part| part.parse::<u32>().unwrap_or(0));
-    (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) < (0, 7)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn knows_old_versions() {
-        for (version, old) in
-            [("bubblewrap 0.6.1", true), ("bubblewrap 0.7.0", false), ("bubblewrap 0.11.0", false), ("bubblewrap 1.0", false), ("", true)]
-        {
-            assert_eq!(too_old(version), old, "{version}");
-        }
-    }
 }

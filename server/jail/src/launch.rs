@@ -28,6 +28,8 @@ use std::{
 
 /// Where the launcher puts together what the jail binds. `/run` is there on every Linux and covered only in our own namespace.
 const STAGE: &str = "/run";
+/// Bytes of `/dev/shm`.
+const SHARED_MEMORY: u64 = 16 << 20;
 
 struct Sources {
     tool: PathBuf,
@@ -35,6 +37,8 @@ struct Sources {
     workspace: PathBuf,
     etc: PathBuf,
     socket: PathBuf,
+    /// File systems with a limited number of files, for `/tmp` and `/dev/shm`: bubblewrap can limit only the size of those it makes.
+    scratch: Option<[PathBuf; 2]>,
 }
 
 pub(crate) fn launch(plan: &LaunchPlan) -> Result<u8, String> {
@@ -53,6 +57,7 @@ pub(crate) fn launch(plan: &LaunchPlan) -> Result<u8, String> {
             workspace: plan.workspace.clone(),
             etc: plan.etc.clone(),
             socket: plan.socket.clone(),
+            scratch: None,
         },
     };
     let filter = filter_file()?;
@@ -89,7 +94,7 @@ fn stage(plan: &LaunchPlan) -> Result<Sources, String> {
     let opened: Vec<(&str, OwnedFd, bool)> = [
         ("tool", Some(&plan.tool)),
         ("kubectl", plan.kubectl.as_ref()),
-        ("workspace", Some(&plan.workspace)),
+        ("workspace", plan.device.is_none().then_some(&plan.workspace)),
         ("etc", Some(&plan.etc)),
         ("gateway.sock", Some(&plan.socket)),
     ]
@@ -114,7 +119,23 @@ fn stage(plan: &LaunchPlan) -> Result<Sources, String> {
         let source = format!("/proc/self/fd/{}", file.as_raw_fd());
         mount(Some(source.as_str()), &target, None::<&str>, MsFlags::MS_BIND, None::<&str>).map_err(failed("cannot bind a source"))?;
     }
+    let flags = MsFlags::MS_NODEV | MsFlags::MS_NOSUID;
+    let make = |name: &str, source: &Path, kind: &str, flags: MsFlags, data: Option<&str>| {
+        let target = base.join(name);
+        fs::create_dir(&target).map_err(|error| format!("cannot make {}: {error}", target.display()))?;
+        mount(Some(source), &target, Some(kind), flags, data).map_err(failed("cannot mount a file system of the jail"))?;
+        Ok::<_, String>(target)
+    };
+    if let Some(device) = &plan.device {
+        make("workspace", device, "ext4", flags | MsFlags::MS_NOATIME, None)?;
+    }
+    let scratch = |name: &str, bytes: u64| {
+        let data = format!("mode=1777,size={bytes},nr_inodes={}", plan.limits.tmp_files);
+        make(name, Path::new("tmpfs"), "tmpfs", flags, Some(&data))
+    };
+    let scratch = Some([scratch("tmp", plan.limits.tmp_bytes)?, scratch("shm", SHARED_MEMORY)?]);
     Ok(Sources {
+        scratch,
         tool: base.join("tool"),
         kubectl: plan.kubectl.as_ref().map(|_| base.join("kubectl")),
         workspace: base.join("workspace"),
@@ -158,8 +179,16 @@ fn arguments(sources: &Sources, limits: &crate::Limits, filter: &str) -> Vec<Str
     }
     add(&["--ro-bind", &text(&sources.etc), "/etc"]);
     add(&["--ro-bind-try", "/etc/alternatives", "/etc/alternatives", "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]);
-    add(&["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", "16777216", "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]);
-    add(&["--perms", "1777", "--size", &limits.tmp_bytes.to_string(), "--tmpfs", "/tmp"]);
+    add(&["--proc", "/proc", "--dev", "/dev"]);
+    match &sources.scratch {
+        Some([tmp, shm]) => add(&["--bind", &text(shm), "/dev/shm", "--bind", &text(tmp), "/tmp"]),
+        None => {
+            for (place, bytes) in [("/dev/shm", SHARED_MEMORY), ("/tmp", limits.tmp_bytes)] {
+                add(&["--perms", "1777", "--size", &bytes.to_string(), "--tmpfs", place]);
+            }
+        }
+    }
+    add(&["--remount-ro", "/dev"]);
     add(&["--bind", &text(&sources.workspace), "/home/learner"]);
     add(&["--bind", &text(&sources.socket), "/run/cordon/gateway.sock"]);
     add(&["--ro-bind", &text(&sources.tool), "/opt/cordon/bin/cordon"]);

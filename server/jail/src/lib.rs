@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! server ── Jails ──┬── Workspace   the learner's files, read and written beneath their folder, never through a link
+//!                   │      └── Images   as root: a file system of its own for each, of fixed size
 //!                   └── Shell       a pseudo-terminal, its scrollback, its viewers
 //!                         │ spawns
 //!                    jail-launch    cgroup, private mounts, own uid ──exec──► bwrap: user, mount, pid, network, ipc, uts namespaces
@@ -19,10 +20,12 @@ pub mod cgroup;
 pub mod command;
 mod door;
 mod etc;
+mod image;
 mod init;
 mod jails;
 mod launch;
 pub mod limits;
+mod probe;
 pub mod report;
 mod scrollback;
 mod seccomp;

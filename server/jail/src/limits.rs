@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Limits of one jail. Processes, memory per process, file size, open files and CPU seconds are resource limits of the kernel;
-/// memory in total and CPU share need a cgroup; the workspace is watched by a supervisor, or bounded by a file system of its own.
+/// memory in total and CPU share need a cgroup; the workspace is bounded by a file system of its own, or else counted by a supervisor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Limits {
@@ -21,6 +21,8 @@ pub struct Limits {
     pub cpu_seconds: u64,
     /// Bytes of `/tmp`.
     pub tmp_bytes: u64,
+    /// Files of `/tmp`; only where the launcher is root.
+    pub tmp_files: u64,
     /// Bytes of all files of the workspace together.
     pub workspace_bytes: u64,
     /// Files, folders and links of the workspace together.
@@ -43,6 +45,7 @@ impl Default for Limits {
             open_files: 1024,
             cpu_seconds: 900,
             tmp_bytes: 64 << 20,
+            tmp_files: 8192,
             workspace_bytes: 64 << 20,
             workspace_files: 4096,
             output_bytes_per_second: 1 << 20,

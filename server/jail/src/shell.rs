@@ -128,15 +128,21 @@ impl Shell {
 
         let reader = tokio::spawn(read(Arc::clone(&master), Arc::clone(&shared), limits.clone()));
         tokio::spawn(write(Arc::clone(&master), keys));
-        let supervisor = tokio::spawn(supervise(workspace, Arc::clone(&shared), limits));
+        // A file system of its own holds the limits by itself.
+        let counted = workspace.device().is_none();
+        let supervisor = counted.then(|| tokio::spawn(supervise(workspace, Arc::clone(&shared), limits)));
         let finished = Arc::clone(&shared);
         tokio::spawn(async move {
             let code = exit.await.ok().flatten();
-            supervisor.abort();
+            if let Some(supervisor) = &supervisor {
+                supervisor.abort();
+            }
             // What the shell printed last is still in the terminal.
             let _ = tokio::time::timeout(Duration::from_secs(2), reader).await;
             // A supervisor that was already at work finishes its count and only then gives the workspace back.
-            let _ = supervisor.await;
+            if let Some(supervisor) = supervisor {
+                let _ = supervisor.await;
+            }
             door.abort();
             drop(group);
             let reason = {
@@ -274,25 +280,30 @@ async fn read(master: Arc<AsyncFd<OwnedFd>>, shared: Arc<Shared>, limits: Limits
     }
 }
 
-/// A terminal says that it can be written to only once a program has read from it, and one that floods the screen never reads:
-/// Ctrl-C must not wait for that. So what does not fit is tried again after a moment.
+/// What the terminal does not take now, it takes once a program has read from it.
 async fn write(master: Arc<AsyncFd<OwnedFd>>, mut keys: mpsc::Receiver<Bytes>) {
     while let Some(mut bytes) = keys.recv().await {
         while !bytes.is_empty() {
-            match rustix::io::write(master.get_ref(), &bytes) {
-                Ok(count) => drop(bytes.split_to(count)),
-                Err(rustix::io::Errno::AGAIN) => tokio::time::sleep(Duration::from_millis(20)).await,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(_) => return,
+            let Ok(mut ready) = master.writable().await else { return };
+            match ready.try_io(|master| rustix::io::write(master.get_ref(), &bytes).map_err(Into::into)) {
+                Ok(Ok(count)) => drop(bytes.split_to(count)),
+                Ok(Err(error)) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Ok(Err(_)) => return,
+                Err(_would_block) => {}
             }
         }
     }
 }
 
-/// Counts the workspace again and again, and stops the shell when it has outgrown its limits. Between two counts a learner can
-/// write no more than the disk takes in that time; then the newest files go until the limits hold again.
-async fn supervise(workspace: Workspace, shared: Arc<Shared>, limits: Limits) {
+/// Counts a workspace in a plain folder again and again, and stops the shell when it has outgrown its limits (or what it held when
+/// the shell began, where that was more). Between two counts a learner can write no more than the disk takes in that time. Nothing
+/// is ever removed: which of their files a learner can do without, only they know.
+async fn supervise(workspace: Workspace, shared: Arc<Shared>, mut limits: Limits) {
     let workspace = Arc::new(workspace);
+    if let Ok(before) = workspace.usage() {
+        limits.workspace_bytes = limits.workspace_bytes.max(before.bytes);
+        limits.workspace_files = limits.workspace_files.max(before.files);
+    }
     let mut pause = Duration::from_millis(200);
     loop {
         tokio::time::sleep(pause).await;
@@ -305,9 +316,7 @@ async fn supervise(workspace: Workspace, shared: Arc<Shared>, limits: Limits) {
         let Ok((Ok(usage), cost)) = task.await else { continue };
         pause = (cost * 20).clamp(Duration::from_millis(200), Duration::from_secs(5));
         if let Some(broken) = usage.broken(&limits) {
-            shared
-                .print(Bytes::from(format!("\r\n\x1b[31mStopped: {broken}. The newest files are removed until there is room.\x1b[0m\r\n")));
-            shared.stop(&format!("Stopped: {broken}. The newest files were removed until there was room; start the shell again."));
+            shared.stop(&format!("Stopped: {broken}. Every file is kept; start the shell again to remove some."));
             return;
         }
     }

@@ -16,8 +16,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Deeper trees are not listed; the supervisor counts them all the same.
+/// Deeper trees are not listed; they count all the same.
 const MAX_DEPTH: usize = 16;
+/// Honest work makes no deeper trees: one that is counts as a broken limit.
+const MAX_COUNTED_DEPTH: usize = 64;
+/// How often the limit may be broken in a plain folder before its shell stays shut.
+const HOPELESS: u64 = 4;
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::RDONLY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// Longer paths are refused.
 const MAX_PATH: usize = 512;
@@ -52,7 +56,7 @@ pub struct Entry {
     pub bytes: u64,
 }
 
-/// What a workspace holds, counted up to its limits.
+/// What a workspace holds; in a plain folder counted until its limits are broken beyond hope.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Usage {
     pub bytes: u64,
@@ -71,6 +75,11 @@ impl Usage {
             None
         }
     }
+
+    /// So far beyond its limits that its shell must not start: each start could add a little more.
+    pub(crate) fn hopeless(&self, limits: &Limits) -> bool {
+        self.files > limits.workspace_files.saturating_mul(HOPELESS) || self.bytes > limits.workspace_bytes.saturating_mul(HOPELESS)
+    }
 }
 
 /// A learner's folder, held open.
@@ -78,6 +87,8 @@ impl Usage {
 pub struct Workspace {
     root: OwnedFd,
     path: PathBuf,
+    /// The device of the workspace's own file system, which holds the limits by itself; without one they are counted.
+    device: Option<PathBuf>,
     owner: (u32, u32),
     limits: Limits,
 }
@@ -86,12 +97,25 @@ impl Workspace {
     /// Opens a folder that exists. New files belong to the folder's owner.
     pub fn open(path: &Path, limits: Limits) -> Result<Self, WorkspaceError> {
         let root = rustix::fs::open(path, FOLDER, Mode::empty()).map_err(io("open the workspace"))?;
+        Self::held(root, path, None, limits)
+    }
+
+    /// A workspace on a file system of its own, whose root folder is `root`.
+    pub(crate) fn on_device(root: OwnedFd, path: &Path, device: PathBuf, limits: Limits) -> Result<Self, WorkspaceError> {
+        Self::held(root, path, Some(device), limits)
+    }
+
+    fn held(root: OwnedFd, path: &Path, device: Option<PathBuf>, limits: Limits) -> Result<Self, WorkspaceError> {
         let stat = rustix::fs::fstat(&root).map_err(io("look at the workspace"))?;
-        Ok(Self { root, path: path.to_owned(), owner: (stat.st_uid, stat.st_gid), limits })
+        Ok(Self { root, path: path.to_owned(), device, owner: (stat.st_uid, stat.st_gid), limits })
     }
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub(crate) fn device(&self) -> Option<&Path> {
+        self.device.as_deref()
     }
 
     pub(crate) fn owner_uid(&self) -> u32 {
@@ -126,6 +150,10 @@ impl Workspace {
             *left = rest;
             let Ok(stat) = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
             let path = format!("{prefix}{name}");
+            // What could not be opened by its name is not offered either.
+            if check_path(&path).is_err() {
+                continue;
+            }
             match FileType::from_raw_mode(stat.st_mode) {
                 FileType::RegularFile => found.push(Entry { path, bytes: size(&stat) }),
                 FileType::Directory if depth < MAX_DEPTH => {
@@ -167,12 +195,14 @@ impl Workspace {
     /// Replaces or makes a file, whole or not at all. Folders on the way are made.
     pub fn write(&self, path: &str, bytes: &[u8]) -> Result<(), WorkspaceError> {
         check_path(path)?;
-        let used = self.usage()?;
         if bytes.len() as u64 > self.limits.file_bytes {
             return Err(WorkspaceError::TooLarge { path: path.to_owned(), limit: self.limits.file_bytes });
         }
-        if let Some(broken) = (Usage { bytes: used.bytes + bytes.len() as u64, files: used.files + 1 }).broken(&self.limits) {
-            return Err(WorkspaceError::Full(broken));
+        if self.device.is_none() {
+            let used = self.usage()?;
+            if let Some(broken) = (Usage { bytes: used.bytes + bytes.len() as u64, files: used.files + 1 }).broken(&self.limits) {
+                return Err(WorkspaceError::Full(broken));
+            }
         }
         let (folder, name) = path.rsplit_once('/').unwrap_or((".", path));
         let folder = self.make_folders(folder)?;
@@ -192,7 +222,10 @@ impl Workspace {
         let done = file.write_all(bytes).and_then(|()| file.sync_data());
         if let Err(source) = done {
             let _ = rustix::fs::unlinkat(&folder, &hidden, AtFlags::empty());
-            return Err(WorkspaceError::Io { operation: "write a file", source });
+            return Err(match Errno::from_io_error(&source) {
+                Some(error) => io("write a file")(error),
+                None => WorkspaceError::Io { operation: "write a file", source },
+            });
         }
         rustix::fs::renameat(&folder, &hidden, &folder, name).map_err(io("put a file in its place"))
     }
@@ -244,17 +277,22 @@ impl Workspace {
         Ok(())
     }
 
-    /// What the workspace holds; stops counting soon after a limit is broken, so its cost is bounded.
+    /// What the workspace holds. In a plain folder counting stops where the limits are broken beyond hope, so its cost is bounded.
     pub fn usage(&self) -> Result<Usage, WorkspaceError> {
+        if self.device.is_some() {
+            let all = rustix::fs::fstatvfs(&self.root).map_err(io("look at the workspace"))?;
+            let used = |all: u64, free: u64| all.saturating_sub(free);
+            return Ok(Usage { bytes: used(all.f_blocks, all.f_bfree) * all.f_frsize, files: used(all.f_files, all.f_ffree) });
+        }
         let mut usage = Usage::default();
-        // One descriptor per level: a tree deeper than this is counted as broken, as no honest work makes one.
         self.count(self.root.as_fd(), 0, &mut usage)?;
         Ok(usage)
     }
 
     fn count(&self, folder: BorrowedFd<'_>, depth: usize, usage: &mut Usage) -> Result<(), WorkspaceError> {
-        if depth > 64 {
-            usage.files = self.limits.workspace_files + 1;
+        // One descriptor per level.
+        if depth > MAX_COUNTED_DEPTH {
+            usage.files = usage.files.max(self.limits.workspace_files + 1);
             return Ok(());
         }
         for entry in Dir::read_from(folder).map_err(io("read a folder"))? {
@@ -264,7 +302,7 @@ impl Workspace {
                 continue;
             }
             usage.files += 1;
-            if usage.files > self.limits.workspace_files {
+            if usage.hopeless(&self.limits) {
                 return Ok(());
             }
             let Ok(stat) = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
@@ -277,40 +315,6 @@ impl Workspace {
             }
         }
         Ok(())
-    }
-
-    /// After a broken limit: removes the newest entries until the limits hold again, and names what it removed (at most 20 names).
-    /// Nothing may run in the workspace meanwhile.
-    pub(crate) fn trim(&self) -> Result<Vec<String>, WorkspaceError> {
-        let mut removed = Vec::new();
-        // Each round removes one entry of the top level or one file below it; a round always makes the tree smaller.
-        for _ in 0..self.limits.workspace_files.saturating_add(1024) {
-            if self.usage()?.broken(&self.limits).is_none() {
-                break;
-            }
-            let mut newest: Option<(i64, i64, CString)> = None;
-            let mut names = 0_u64;
-            for entry in Dir::read_from(&self.root).map_err(io("read the workspace"))?.filter_map(Result::ok) {
-                if matches!(entry.file_name().to_bytes(), b"." | b"..") {
-                    continue;
-                }
-                names += 1;
-                let Ok(stat) = rustix::fs::statat(&self.root, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW) else { continue };
-                let when = (stat.st_mtime, stat.st_mtime_nsec as i64);
-                if newest.as_ref().is_none_or(|(seconds, nanos, _)| when > (*seconds, *nanos)) {
-                    newest = Some((when.0, when.1, entry.file_name().to_owned()));
-                }
-                if names > self.limits.workspace_files * 2 {
-                    break;
-                }
-            }
-            let Some((_, _, name)) = newest else { break };
-            if removed.len() < 20 {
-                removed.push(name.to_string_lossy().into_owned());
-            }
-            remove_all(self.root.as_fd(), &name)?;
-        }
-        Ok(removed)
     }
 
     fn open_beneath(&self, path: &str, flags: OFlags) -> Result<OwnedFd, WorkspaceError> {
@@ -405,7 +409,10 @@ fn check_path(path: &str) -> Result<(), WorkspaceError> {
 }
 
 fn io(operation: &'static str) -> impl FnOnce(Errno) -> WorkspaceError {
-    move |error| WorkspaceError::Io { operation, source: error.into() }
+    move |error| match error {
+        Errno::NOSPC | Errno::DQUOT => WorkspaceError::Full("no space is left; remove something first".to_owned()),
+        error => WorkspaceError::Io { operation, source: error.into() },
+    }
 }
 
 #[cfg(test)]
@@ -476,10 +483,14 @@ mod tests {
         for number in 0..30 {
             fs::write(folder.path().join(format!("z{number}")), "").unwrap();
         }
-        assert!(workspace.usage().unwrap().broken(&workspace.limits).is_some());
-        assert!(!workspace.trim().unwrap().is_empty());
-        assert_eq!(workspace.usage().unwrap().broken(&workspace.limits), None);
-        assert_eq!(workspace.read("half", 1 << 20).unwrap().len(), 32 << 10, "the oldest files stay");
+        let usage = workspace.usage().unwrap();
+        assert!(usage.broken(&workspace.limits).is_some() && !usage.hopeless(&workspace.limits), "{usage:?}");
+        for number in 0..1000 {
+            fs::write(folder.path().join(format!("y{number}")), "").unwrap();
+        }
+        let usage = workspace.usage().unwrap();
+        assert!(usage.hopeless(&workspace.limits) && usage.files < 50, "counting has an end: {usage:?}");
+        assert_eq!(workspace.read("half", 1 << 20).unwrap().len(), 32 << 10);
     }
 
     #[test]
@@ -492,7 +503,7 @@ mod tests {
         }
         assert!(workspace.usage().unwrap().broken(&workspace.limits).is_some());
         assert!(workspace.list().unwrap().is_empty());
-        workspace.trim().unwrap();
+        workspace.reset(&BTreeMap::new()).unwrap();
         assert_eq!(workspace.usage().unwrap().broken(&workspace.limits), None);
     }
 }
