@@ -106,6 +106,15 @@ impl Jails {
             making: Mutex::default(),
         };
         jails.report = jails.probe();
+        if !jails.report.available && jails.images.is_ok() {
+            // Perhaps only the image is in the way.
+            let first = jails.report.clone();
+            jails.images = Err(first.problem.clone());
+            jails.report = jails.probe();
+            if !jails.report.available {
+                jails.report = first;
+            }
+        }
         Ok(jails)
     }
 
@@ -220,17 +229,23 @@ impl Jails {
     /// Stops the shell and removes the learner's files. What is gone already is no error.
     pub async fn delete(&self, id: &str) -> Result<(), JailError> {
         self.stop(id, "This attempt is over.").await;
+        self.remove(id)
+    }
+
+    pub(crate) fn remove(&self, id: &str) -> Result<(), JailError> {
+        let (run, path) = (self.folder("run", id)?, self.folder("workspaces", id)?);
+        let _making = self.making.lock();
         if let Ok(images) = &self.images {
             images.keep_only(|other| other != id);
         }
-        let gone = |result: std::io::Result<()>| match result {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(JailError::io("remove a workspace")(error)),
-            _ => Ok(()),
-        };
-        gone(fs::remove_dir_all(self.folder("run", id)?))?;
-        // The folder goes last: while it is there, its image is not taken for nobody's.
-        gone(fs::remove_file(image::place(&self.config.root.join("images"), id)))?;
-        gone(fs::remove_dir_all(self.folder("workspaces", id)?))
+        let image = fs::remove_file(image::place(&self.config.root.join("images"), id));
+        for removed in [fs::remove_dir_all(run), image, fs::remove_dir_all(path)] {
+            match removed {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(JailError::io("remove a workspace")(error)),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn folder(&self, kind: &str, id: &str) -> Result<PathBuf, JailError> {

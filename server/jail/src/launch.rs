@@ -17,7 +17,7 @@ use nix::{
 use rustix::fs::{MemfdFlags, OFlags};
 use std::{
     fs,
-    io::{Seek, SeekFrom, Write},
+    io::{self, Seek, SeekFrom, Write},
     os::{
         fd::{AsRawFd, IntoRawFd, OwnedFd},
         unix::process::CommandExt,
@@ -42,6 +42,7 @@ struct Sources {
 }
 
 pub(crate) fn launch(plan: &LaunchPlan) -> Result<u8, String> {
+    close_what_was_inherited();
     for procs in &plan.cgroup_procs {
         fs::write(procs, std::process::id().to_string()).map_err(|error| format!("cannot join {}: {error}", procs.display()))?;
     }
@@ -69,6 +70,17 @@ pub(crate) fn launch(plan: &LaunchPlan) -> Result<u8, String> {
     command.current_dir("/");
     // `exec` returns only when it failed.
     Err(format!("cannot start {}: {}", plan.bwrap.display(), command.exec()))
+}
+
+/// The server closes what it opens by itself, but not what it was started with; a script or a service manager may have left
+/// anything open. This process has opened nothing yet but its three streams.
+fn close_what_was_inherited() {
+    let open = |entry: io::Result<fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse::<i32>().ok();
+    let numbers: Vec<i32> = fs::read_dir("/proc/self/fd").into_iter().flatten().filter_map(open).filter(|number| *number > 2).collect();
+    for number in numbers {
+        // The folder's own is closed already.
+        let _ = nix::unistd::close(number);
+    }
 }
 
 fn become_user(uid: u32) -> Result<(), String> {

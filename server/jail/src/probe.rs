@@ -42,6 +42,8 @@ impl Jails {
     }
 
     fn trial(&self) -> Result<(), String> {
+        // Made anew, so that it is what a new learner's will be.
+        self.remove("trial").map_err(|error| error.to_string())?;
         let workspace = self.workspace("trial").map_err(|error| error.to_string())?;
         let socket = self.config.root.join("trial/gateway.sock");
         fs::write(&socket, b"").map_err(|error| error.to_string())?;

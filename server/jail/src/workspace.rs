@@ -18,7 +18,7 @@ use std::{
 
 /// Deeper trees are not listed; they count all the same.
 const MAX_DEPTH: usize = 16;
-/// Honest work makes no deeper trees: one that is counts as a broken limit.
+/// Honest work makes no deeper trees. One that is deeper breaks a limit, where counting is what holds the limits.
 const MAX_COUNTED_DEPTH: usize = 64;
 /// How often the limit may be broken in a plain folder before its shell stays shut.
 const HOPELESS: u64 = 4;
@@ -62,6 +62,8 @@ pub struct Usage {
     pub bytes: u64,
     /// Files, folders, links and everything else with a name.
     pub files: u64,
+    /// There is more, below folders that lie too deep to be counted.
+    pub too_deep: bool,
 }
 
 impl Usage {
@@ -71,6 +73,8 @@ impl Usage {
             Some(format!("more than {} files in the workspace", limits.workspace_files))
         } else if self.bytes > limits.workspace_bytes {
             Some(format!("more than {} MiB in the workspace", limits.workspace_bytes >> 20))
+        } else if self.too_deep {
+            Some(format!("more than {MAX_COUNTED_DEPTH} folders within each other in the workspace"))
         } else {
             None
         }
@@ -78,7 +82,9 @@ impl Usage {
 
     /// So far beyond its limits that its shell must not start: each start could add a little more.
     pub(crate) fn hopeless(&self, limits: &Limits) -> bool {
-        self.files > limits.workspace_files.saturating_mul(HOPELESS) || self.bytes > limits.workspace_bytes.saturating_mul(HOPELESS)
+        self.too_deep
+            || self.files > limits.workspace_files.saturating_mul(HOPELESS)
+            || self.bytes > limits.workspace_bytes.saturating_mul(HOPELESS)
     }
 }
 
@@ -200,7 +206,7 @@ impl Workspace {
         }
         if self.device.is_none() {
             let used = self.usage()?;
-            if let Some(broken) = (Usage { bytes: used.bytes + bytes.len() as u64, files: used.files + 1 }).broken(&self.limits) {
+            if let Some(broken) = (Usage { bytes: used.bytes + bytes.len() as u64, files: used.files + 1, too_deep: false }).broken(&self.limits) {
                 return Err(WorkspaceError::Full(broken));
             }
         }
@@ -282,7 +288,8 @@ impl Workspace {
         if self.device.is_some() {
             let all = rustix::fs::fstatvfs(&self.root).map_err(io("look at the workspace"))?;
             let used = |all: u64, free: u64| all.saturating_sub(free);
-            return Ok(Usage { bytes: used(all.f_blocks, all.f_bfree) * all.f_frsize, files: used(all.f_files, all.f_ffree) });
+            let (bytes, files) = (used(all.f_blocks, all.f_bfree) * all.f_frsize, used(all.f_files, all.f_ffree));
+            return Ok(Usage { bytes, files, too_deep: false });
         }
         let mut usage = Usage::default();
         self.count(self.root.as_fd(), 0, &mut usage)?;
@@ -292,7 +299,7 @@ impl Workspace {
     fn count(&self, folder: BorrowedFd<'_>, depth: usize, usage: &mut Usage) -> Result<(), WorkspaceError> {
         // One descriptor per level.
         if depth > MAX_COUNTED_DEPTH {
-            usage.files = usage.files.max(self.limits.workspace_files + 1);
+            usage.too_deep = true;
             return Ok(());
         }
         for entry in Dir::read_from(folder).map_err(io("read a folder"))? {
