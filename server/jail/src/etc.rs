@@ -20,6 +20,8 @@ HISTFILESIZE=2000
 shopt -s histappend checkwinsize
 # Written after every command, so that it survives whatever ends the shell.
 PROMPT_COMMAND='history -a'
+# A file that would grow too large fails to be written; it does not end the program, or this shell.
+trap '' XFSZ
 # Ctrl-S searches the history and does not freeze the screen.
 stty -ixon
 alias k=kubectl

@@ -26,9 +26,9 @@ use std::{
 };
 
 const BLOCK: u64 = 4096;
-/// What ext4 keeps for itself beside the inodes: its journal, tables, and the blocks that it holds back.
+/// What ext4 keeps for itself beside the inodes: its journal, its tables.
 const JOURNAL: u64 = 4 << 20;
-const TABLES: u64 = 3 << 20;
+const TABLES: u64 = 256 << 10;
 const INODE: u64 = 256;
 /// Inodes that ext4 uses itself.
 const OWN_INODES: u64 = 11;
@@ -73,7 +73,8 @@ impl Images {
         }
         let images = Self { folder: folder.to_owned(), blank, losetup, mounted: Mutex::default() };
         let trial = folder.join("trial.new");
-        let tried = copy(&images.blank, &trial).map_err(|error| format!("cannot copy an image: {error}")).and_then(|()| images.mount(&trial));
+        let tried =
+            copy(&images.blank, &trial).map_err(|error| format!("cannot copy an image: {error}")).and_then(|()| images.mount(&trial));
         let _ = fs::remove_file(&trial);
         tried.map(|_| images)
     }
@@ -149,8 +150,9 @@ fn make_blank(mkfs: &Path, blank: &Path, limits: &Limits) -> Result<(), String> 
     let new = blank.with_extension("new");
     let _ = fs::remove_file(&new);
     let inodes = limits.workspace_files + OWN_INODES;
-    // ext4 holds a fiftieth back for itself.
-    let bytes = (limits.workspace_bytes + limits.workspace_bytes / 50 + JOURNAL + TABLES + RESERVED + inodes * INODE).next_multiple_of(BLOCK);
+    // Beside the tables, the kernel holds a fiftieth back.
+    let bytes =
+        (limits.workspace_bytes + limits.workspace_bytes / 50 + JOURNAL + TABLES + RESERVED + inodes * INODE).next_multiple_of(BLOCK);
     let made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).and_then(|file| file.set_len(bytes));
     made.map_err(|error| format!("cannot make an image: {error}"))?;
     let reserved = RESERVED as f64 * 100.0 / bytes as f64;

@@ -126,8 +126,7 @@ pub(crate) fn shell(plan: &InitPlan) -> Result<u8, String> {
     }
     let [program, arguments @ ..] = plan.argv.as_slice() else { return Err("nothing to run".to_owned()) };
     // A server that was started in the background of a script ignores SIGINT and hands that down: Ctrl-C would do nothing.
-    // Programs reset what they ignore only by a system call that is unsafe to make here; `env` makes it. A file that grows too
-    // large is an error of the write that a program can report, not the death of the program.
-    let error = Command::new("/usr/bin/env").args(["--default-signal", "--ignore-signal=XFSZ", program]).args(arguments).exec();
+    // Programs reset what they ignore only by a system call that is unsafe to make here; `env` makes it.
+    let error = Command::new("/usr/bin/env").args(["--default-signal", program]).args(arguments).exec();
     Err(format!("cannot start {program}: {error}"))
 }

@@ -175,12 +175,16 @@ impl Jails {
         let mut notes = Vec::new();
         if let Some(broken) = too_full(&workspace, &limits)? {
             limits.file_bytes = 0;
-            notes.push(format!("There is {broken}: files can be removed, but not written, until there is less and the shell starts again."));
+            notes
+                .push(format!("There is {broken}: files can be removed, but not written, until there is less and the shell starts again."));
         }
         match self.put_kubeconfig(&workspace, &run, &spec.kubeconfig) {
             Ok(()) => {}
             Err(JailError::Workspace(WorkspaceError::Full(_))) => {
-                notes.push("The workspace is full, so the way to your cluster could not be renewed: remove files and start the shell again.".to_owned());
+                notes.push(
+                    "The workspace is full, so the way to your cluster could not be renewed: remove files and start the shell again."
+                        .to_owned(),
+                );
             }
             Err(error) => return Err(error),
         }

@@ -206,7 +206,9 @@ impl Workspace {
         }
         if self.device.is_none() {
             let used = self.usage()?;
-            if let Some(broken) = (Usage { bytes: used.bytes + bytes.len() as u64, files: used.files + 1, too_deep: false }).broken(&self.limits) {
+            if let Some(broken) =
+                (Usage { bytes: used.bytes + bytes.len() as u64, files: used.files + 1, too_deep: false }).broken(&self.limits)
+            {
                 return Err(WorkspaceError::Full(broken));
             }
         }

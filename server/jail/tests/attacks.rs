@@ -59,7 +59,7 @@ async fn nothing_of_the_host_is_within_reach() {
         ("other terminals", "ls /dev/pts; for n in 0 1 2 3; do echo planted > /dev/pts/$n; done".to_owned(), "ptmx", "<0>"),
         ("the host's devices", "ls /dev/sda /dev/vda /dev/kmsg /dev/mem /dev/nvidia0 /dev/fuse 2>&1 | grep -c 'No such file'; mknod ~/disk b 8 0".to_owned(), "Operation not permitted", "<0>"),
         ("the host's environment", "env | grep -c -e CARGO -e PATH=/root; cat /proc/self/environ | tr '\\0' '\\n' | grep -c CARGO".to_owned(), "0\r\n0\r\n", "CARGO_"),
-        ("the server's descriptors", "echo $(ls /proc/$$/fd)".to_owned(), "0 1 2 255\r\n", " 3"),
+        ("the server's descriptors", "command ls -m /proc/$$/fd".to_owned(), "0, 1, 2, 255\r\n", " 3"),
         ("keys of the host", "cat /proc/keys | grep -v _pid\\\\. | grep -c -e cifs -e kerberos -e user:".to_owned(), "0\r\n", "<0>"),
         ("other people's sockets", "ls /run /tmp /var 2>&1".to_owned(), "cordon", "docker.sock"),
     ] {

@@ -6,7 +6,7 @@ use common::{again_without_root, config, not_run, room, run, type_in, until};
 use jail::{Jails, ShellEvent, WorkspaceError};
 use std::{
     io::{BufRead, BufReader, Write},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 
@@ -36,17 +36,18 @@ async fn a_fork_bomb_hurts_only_its_own_shell() {
 #[tokio::test]
 async fn memory_is_bounded() {
     let Some(room) = room(|limits| (limits.process_memory_bytes, limits.memory_bytes) = (64 << 20, 192 << 20)).await else { return };
-    let shell = room.shell("one").await;
+    // A name of its own: the control group is called after it, and the suites run side by side.
+    let shell = room.shell("memory").await;
     let printed = run(&shell, "perl -e '$x = \"x\" x 200_000_000; print length $x'").await;
     assert!(!printed.contains("200000000<"), "{printed}");
     assert!(run(&shell, "echo alive").await.contains("alive\r\n"));
     if room.holds("memory of the whole shell") {
-        // Each stays below the limit of a process; a child says that it has its memory, or is killed and its pipe closes.
+        // Each stays below the limit of a process; a child says that it has its memory, or its pipe closes when it is killed; those that are left are counted.
         let printed = run(
             &shell,
             "perl -e 'pipe G, H; for (1..8) { pipe my $r, my $w; my $p = fork; die unless defined $p; if (!$p) { close $r; my $x = chr(65) x 4096; \
-             my @all; push @all, $x . $_ for 1..10_000; syswrite $w, \"k\"; sysread G, $_, 1; exit } close $w; push @pids, $p; $n += sysread $r, $_, 1 } \
-             kill 9, @pids; print \"held $n\\n\"'",
+             my @all; push @all, $x . $_ for 1..10_000; syswrite $w, \"k\"; sysread G, $_, 1; exit } close $w; push @pids, $p; sysread $r, $_, 1 } \
+             $n = grep { waitpid($_, 1) == 0 } @pids; kill 9, @pids; print \"held $n\\n\"'",
         )
         .await;
         let held: u32 = printed.split_once("held ").and_then(|(_, rest)| rest.get(..1)).unwrap_or("9").parse().unwrap();
@@ -63,9 +64,19 @@ async fn files_and_scratch_space_are_bounded() {
     let Some(room) = room(|limits| limits.tmp_files = 300).await else { return };
     let shell = room.shell("one").await;
     for (what, command, expected, never) in [
-        ("a large file", "truncate -s 1T big; head -c 100000000 /dev/zero > big; stat -c 'size %s' big; rm -f big", "size 16777216", "100000000"),
-        ("a program lives on after it", "(echo before; head -c 100000000 /dev/zero > big; echo after); rm -f big", "File too large", "exceeded"),
-        ("shared memory", "head -c 50000000 /dev/zero > /dev/shm/x; rm -f /dev/shm/x", "No space left", "Killed"),
+        (
+            "a large file",
+            "truncate -s 1T big; head -c 100000000 /dev/zero > big; stat -c 'size %s' big; rm -f big",
+            "size 16777216",
+            "100000000",
+        ),
+        (
+            "a program lives on after it",
+            "(echo before; head -c 100000000 /dev/zero > big; echo after); rm -f big",
+            "File too large",
+            "exceeded",
+        ),
+        ("shared memory", "for i in 1 2; do head -c 12000000 /dev/zero > /dev/shm/x$i; done; rm -f /dev/shm/x*", "No space left", "Killed"),
         ("/tmp", "for i in 1 2 3 4 5 6; do head -c 16000000 /dev/zero > /tmp/x$i; done; rm -f /tmp/x*", "No space left", "Killed"),
     ] {
         let printed = run(&shell, command).await;
@@ -99,7 +110,8 @@ async fn a_full_workspace_loses_nothing() {
             let usage = workspace.usage().unwrap();
             assert!(usage.bytes < limits.workspace_bytes * 11 / 10 && usage.files < limits.workspace_files + 32, "{what}: {usage:?}");
             let stored = run(&shell, "du -sm . | cut -f 1; find . | wc -l").await;
-            assert!(if what == "bytes" { stored.contains("20\r\n") } else { stored.contains("50") }, "{what}: the limit is what was promised: {stored}");
+            let promised = stored.contains(if what == "bytes" { "\r2" } else { "\r\n5" });
+            assert!(promised, "{what}: the limit is what was promised: {stored}");
             // The editor still saves where there is a file to be had; where there is none, it says so.
             let saved = workspace.write("mine.yaml", b"saved");
             assert!(if what == "bytes" { saved.is_ok() } else { matches!(saved, Err(WorkspaceError::Full(_))) }, "{what}: {saved:?}");
@@ -109,7 +121,10 @@ async fn a_full_workspace_loses_nothing() {
             spec.kubeconfig.push_str("# renewed\n");
             let again = room.jails.shell("one", &spec).await.unwrap();
             let printed = run(&again, "cat mine.yaml; rm -rf fill3 many/3*; echo more > more.yaml; cat more.yaml").await;
-            assert!(printed.contains(if what == "bytes" { "saved" } else { "kept" }) && printed.contains("more\r\n"), "{what}: {printed}");
+            assert!(
+                printed.contains(if what == "bytes" { "saved" } else { "newest" }) && printed.contains("more\r\n"),
+                "{what}: {printed}"
+            );
         } else {
             assert!(printed.contains("in the workspace"), "{what}: {printed}");
             assert!(shell.ended().await.contains("Every file is kept"), "{what}");
@@ -142,6 +157,16 @@ async fn a_full_workspace_loses_nothing() {
     }
 }
 
+/// SIGKILL when dropped: nothing is flushed, nobody says goodbye.
+struct Victim(Child);
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// `kill -9` of the server, with a shell at work: what was written is there when the next server starts, at once.
 #[tokio::test]
 async fn work_survives_the_death_of_the_server() {
@@ -152,22 +177,24 @@ async fn work_survives_the_death_of_the_server() {
         jails.workspace("one").unwrap().write("editor.yaml", b"from the editor").unwrap();
         let printed = run(&shell, "echo 'from the shell' > shell.yaml; cat shell.yaml").await;
         // Standard output is the test runner's.
-        writeln!(std::io::stderr(), "ready {printed}").unwrap();
+        writeln!(std::io::stderr(), "ready: {:?}", printed).unwrap();
         return std::future::pending().await;
     }
     let Some(room) = room(|_| ()).await else { return };
     for _ in 0..2 {
-        let mut victim = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "work_survives_the_death_of_the_server", "--nocapture"])
-            .env(VICTIM, room.folder.path().join("data"))
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(victim.stderr.take().unwrap()).lines();
-        let ready = lines.find(|line| line.as_ref().is_ok_and(|line| line.starts_with("ready"))).unwrap().unwrap();
+        let mut victim = Victim(
+            Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "work_survives_the_death_of_the_server", "--nocapture"])
+                .env(VICTIM, room.folder.path().join("data"))
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap(),
+        );
+        let mut lines = BufReader::new(victim.0.stderr.take().unwrap()).lines();
+        let ready = lines.find(|line| line.as_ref().is_ok_and(|line| line.starts_with("ready: "))).unwrap().unwrap();
         assert!(ready.contains("from the shell"), "{ready}");
-        victim.kill().unwrap();
-        victim.wait().unwrap();
+        drop(victim);
         let jails = Jails::open(config(&room.folder.path().join("data"))).unwrap();
         let workspace = jails.workspace("one").unwrap();
         assert_eq!(workspace.read("shell.yaml", 100).unwrap(), b"from the shell\n");
@@ -184,6 +211,7 @@ async fn a_flood_of_output_is_slowed_and_bounded() {
     let shell = room.shell("one").await;
     let mut attachment = shell.attach();
     type_in(&shell, "yes flood\n").await;
+    until(&mut attachment, "flood\r\nflood\r\n").await;
     let mut bytes = 0;
     let _ = tokio::time::timeout(Duration::from_secs(1), async {
         loop {

@@ -47,7 +47,11 @@ async fn the_shell_is_set_up() {
         ("no greeting twice", "bash -ic 'echo greeting ${CORDON_GREETING-none}'", "greeting none"),
         ("characters", "locale charmap; printf 'h\\303\\251' | wc -m", "UTF-8\r\n2\r\n"),
         ("terminal", "echo $TERM $(tput colors) $COLORTERM", "xterm-256color 256 truecolor"),
-        ("a terminal of one's own", "echo typed < /dev/tty > /dev/tty; stty -a | tr ' ' '\\n' | cat -n | sed -n 's/.*\\t-ixon/-ixon/p'", "typed\r\n-ixon"),
+        (
+            "a terminal of one's own",
+            "echo typed < /dev/tty > /dev/tty; stty -a | tr ' ' '\\n' | cat -n | sed -n 's/.*\\t-ixon/-ixon/p'",
+            "typed\r\n-ixon",
+        ),
         ("kubectl's way", "echo $KUBECONFIG; test -r $KUBECONFIG && echo there", "/home/learner/.kube/config\r\nthere"),
         ("time and names", "date +%Z; echo $HOME $USER $PWD", "UTC\r\n/home/learner learner /home/learner"),
         ("jq", "echo '{\"a\": [1, 2]}' | jq -cM .a", "[1,2]"),
