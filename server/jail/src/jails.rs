@@ -6,6 +6,7 @@ use crate::{
     command::LaunchPlan,
     door, etc,
     image::{self, Images},
+    probe,
 };
 use parking_lot::Mutex;
 use std::{
@@ -86,7 +87,12 @@ impl Jails {
         let root_user = rustix::process::geteuid().is_root();
         etc::write(&config.root.join("etc"), config.kubectl.as_deref()).map_err(JailError::io("write the jail's /etc"))?;
         open_to_read(&config.root.join("etc")).map_err(JailError::io("open the jail's /etc"))?;
-        let images = Images::open(&config.root.join("images"), &config.limits);
+        let bubblewrap = probe::bubblewrap(&config.bwrap);
+        // Without a shell there is only the editor, which counts before it writes; but what lies in images must be reached.
+        let folder = config.root.join("images");
+        let used = fs::read_dir(&folder).map_err(JailError::io("read the images"))?.next().is_some();
+        let images =
+            if used || bubblewrap.is_ok() { Images::open(&folder, &config.limits) } else { Err("no shell runs here".to_owned()) };
         let cgroups = Cgroups::detect();
         let mut jails = Self {
             report: JailReport {
@@ -105,14 +111,15 @@ impl Jails {
             shells: Mutex::default(),
             making: Mutex::default(),
         };
-        jails.report = jails.probe();
+        jails.report = jails.probe(&bubblewrap);
         if !jails.report.available && jails.images.is_ok() {
             // Perhaps only the image is in the way.
-            let first = jails.report.clone();
-            jails.images = Err(first.problem.clone());
-            jails.report = jails.probe();
-            if !jails.report.available {
-                jails.report = first;
+            let images = std::mem::replace(&mut jails.images, Err(jails.report.problem.clone()));
+            let plain = jails.probe(&bubblewrap);
+            if plain.available {
+                jails.report = plain;
+            } else {
+                jails.images = images;
             }
         }
         Ok(jails)
@@ -167,6 +174,7 @@ impl Jails {
         if let Some(shell) = self.running(id) {
             return Ok(shell);
         }
+        self.check_room()?;
         let workspace = self.workspace(id)?;
         let run = self.folder("run", id)?;
         fs::create_dir_all(&run).map_err(JailError::io("make the jail's folder"))?;
@@ -268,6 +276,16 @@ impl Jails {
         (self.config.first_uid..self.config.first_uid.saturating_add(1_000_000))
             .find(|uid| !used.contains(uid))
             .ok_or_else(|| JailError::Unavailable("a million workspaces are in use".to_owned()))
+    }
+
+    /// An image takes room on the disk only as it fills, so that there can be more of them than the disk holds. A write that finds
+    /// none would be lost after it was accepted: no shell starts where that is near.
+    fn check_room(&self) -> Result<(), JailError> {
+        let disk = rustix::fs::statvfs(&self.config.root).map_err(|error| JailError::io("look at the disk")(error.into()))?;
+        if disk.f_bavail * disk.f_frsize < 2 * self.config.limits.workspace_bytes {
+            return Err(JailError::Unavailable("the server's disk is almost full; tell whoever runs it".to_owned()));
+        }
+        Ok(())
     }
 
     fn put_kubeconfig(&self, workspace: &Workspace, run: &Path, text: &str) -> Result<(), JailError> {

@@ -20,7 +20,7 @@ use std::{
     io::{self, Seek, SeekFrom, Write},
     os::{
         fd::{AsRawFd, IntoRawFd, OwnedFd},
-        unix::process::CommandExt,
+        unix::{fs::MetadataExt, process::CommandExt},
     },
     path::{Path, PathBuf},
     process::Command,
@@ -139,7 +139,12 @@ fn stage(plan: &LaunchPlan) -> Result<Sources, String> {
         Ok::<_, String>(target)
     };
     if let Some(device) = &plan.device {
-        make("workspace", device, "ext4", flags | MsFlags::MS_NOATIME, None)?;
+        let workspace = make("workspace", device, "ext4", flags | MsFlags::MS_NOATIME, None)?;
+        // A server that was killed has let go of the device, and it may be another image's by now.
+        let owner = fs::metadata(&workspace).map_err(|error| format!("cannot look at the workspace: {error}"))?.uid();
+        if plan.uid != Some(owner) {
+            return Err(format!("{} is not this learner's any more", device.display()));
+        }
     }
     let scratch = |name: &str, bytes: u64| {
         let data = format!("mode=1777,size={bytes},nr_inodes={}", plan.limits.tmp_files);

@@ -34,7 +34,7 @@ pub mod workspace;
 
 pub use jails::{JailConfig, Jails, ShellSpec};
 pub use limits::Limits;
-pub use report::{JailReport, LimitReport};
+pub use report::{JailReport, LimitReport, apparmor_profile};
 pub use shell::{Attachment, Shell, ShellEvent};
 pub use workspace::{Entry, Usage, Workspace, WorkspaceError};
 

@@ -12,14 +12,8 @@ const PROGRAMS: [&str; 7] = ["bash", "kubectl", "nano", "vim", "jq", "less", "ba
 
 impl Jails {
     /// Starts the very jail that learners get, with a trial program, and judges by what it prints.
-    pub(crate) fn probe(&self) -> JailReport {
-        let version = Command::new(&self.config.bwrap).arg("--version").output();
-        let bubblewrap = version.as_ref().map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
-        let problem = match version {
-            Err(_) => Some(format!("{} not found", self.config.bwrap.display())),
-            Ok(_) if too_old(&bubblewrap) => Some(format!("{bubblewrap} is too old, 0.7 or newer is needed")),
-            Ok(_) => self.trial().err(),
-        };
+    pub(crate) fn probe(&self, bubblewrap: &Result<String, String>) -> JailReport {
+        let problem = bubblewrap.as_ref().map_or_else(|problem| Some(problem.clone()), |_| self.trial().err());
         let available = problem.is_none();
         let problem = problem.unwrap_or_default();
         let number = |path: &str| fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u64>().ok());
@@ -34,7 +28,7 @@ impl Jails {
             available,
             problem,
             hint,
-            bubblewrap,
+            bubblewrap: bubblewrap.clone().unwrap_or_default(),
             own_uid: self.root_user,
             limits: self.limit_reports(),
             programs: self.programs(),
@@ -116,6 +110,13 @@ impl Jails {
         };
         PROGRAMS.iter().map(|name| ((*name).to_owned(), have(name))).collect()
     }
+}
+
+/// Bubblewrap's version line, or why it is of no use.
+pub(crate) fn bubblewrap(program: &Path) -> Result<String, String> {
+    let output = Command::new(program).arg("--version").output().map_err(|_| format!("{} not found", program.display()))?;
+    let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if too_old(&version) { Err(format!("{version} is too old, 0.7 or newer is needed")) } else { Ok(version) }
 }
 
 /// `bubblewrap 0.8.0`: before 0.7 it could not bound the size of a tmpfs.

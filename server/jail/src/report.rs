@@ -1,6 +1,7 @@
 //! What the jail can do on this machine, for `cordon doctor` and for the page that says so.
 
 use serde::Serialize;
+use std::{fs, path::Path};
 
 /// Whether shells can be had here, and which limits hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -29,10 +30,32 @@ pub struct LimitReport {
     pub how: String,
 }
 
-/// Ubuntu 24.04 lets only programs with an AppArmor profile make user namespaces.
-pub(crate) const APPARMOR_HINT: &str = "AppArmor restricts user namespaces on this machine (as Ubuntu 24.04 does). Allow them for bubblewrap: put the lines\n\
-    \n    abi <abi/4.0>,\n    include <tunables/global>\n    profile bwrap /usr/bin/bwrap flags=(unconfined) {\n      userns,\n      include if exists <local/bwrap>\n    }\n\
-    \ninto /etc/apparmor.d/bwrap and run: sudo apparmor_parser -r /etc/apparmor.d/bwrap";
+/// Ubuntu 24.04 lets only programs with an AppArmor profile make user namespaces; newer ones come with one for bubblewrap.
+/// Source: `apparmor-profiles`, which has it among its extra profiles, and Ubuntu's notes on restricted user namespaces.
+pub(crate) const APPARMOR_HINT: &str = "AppArmor restricts user namespaces on this machine (as Ubuntu 24.04 does), and bubblewrap has no profile that allows them.\n\
+    Load the one that Ubuntu has for it, bwrap-userns-restrict:\n\
+    \n    sudo apt-get install apparmor-profiles\n    \
+    sudo cp /usr/share/apparmor/extra-profiles/bwrap-userns-restrict /etc/apparmor.d/\n    \
+    sudo apparmor_parser -r /etc/apparmor.d/bwrap-userns-restrict\n\
+    \nIt is for /usr/bin/bwrap only. Check with: cordon doctor";
+
+/// A profile that AppArmor has for bubblewrap: its name and file, or its name alone where it is loaded from elsewhere.
+pub fn apparmor_profile() -> Option<String> {
+    let file = ["bwrap-userns-restrict", "bwrap"].iter().map(|name| format!("/etc/apparmor.d/{name}")).find(|path| Path::new(path).exists());
+    // Readable for root alone.
+    let loaded = fs::read_to_string("/sys/kernel/security/apparmor/profiles").ok();
+    match (loaded.as_deref().map(names_bubblewrap), file) {
+        (Some(true), Some(file)) => Some(format!("bwrap, from {file}")),
+        (Some(true), None) => Some("bwrap".to_owned()),
+        (Some(false), _) => None,
+        (None, file) => file,
+    }
+}
+
+/// A line of the kernel's list is `name (mode)`.
+fn names_bubblewrap(list: &str) -> bool {
+    list.lines().any(|line| line.split(" (").next().is_some_and(|name| matches!(name, "bwrap" | "/usr/bin/bwrap")))
+}
 
 /// What helps, judged by what the system said and is set to.
 pub(crate) fn hint(problem: &str, apparmor_restricts: bool, user_namespaces: Option<u64>, in_container: bool) -> String {
@@ -56,10 +79,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn finds_the_profile_of_bubblewrap() {
+        for (list, expected) in [
+            ("", false),
+            ("1password (unconfined)\nbwrap (enforce)\nunpriv_bwrap (enforce)\n", true),
+            ("/usr/bin/bwrap (unconfined)\n", true),
+            ("unpriv_bwrap (enforce)\nbwrap//&unpriv (enforce)\n", false),
+        ] {
+            assert_eq!(names_bubblewrap(list), expected, "{list:?}");
+        }
+    }
+
+    #[test]
     fn hints_follow_from_what_was_seen() {
         for (problem, apparmor, namespaces, container, expected) in [
             ("bwrap: not found", false, None, false, "apt-get install bubblewrap"),
-            ("bwrap: setting up uid map: Permission denied", true, Some(10), false, "profile bwrap"),
+            ("bwrap: setting up uid map: Permission denied", true, Some(10), false, "apparmor_parser -r"),
             ("bwrap: No permissions to create new namespace", false, Some(0), false, "max_user_namespaces"),
             ("bwrap: Can't mount proc on /newroot/proc: Operation not permitted", false, Some(10), true, "systempaths=unconfined"),
             ("bwrap: Creating new namespace failed: Operation not permitted", false, Some(10), false, "unprivileged_userns_clone"),

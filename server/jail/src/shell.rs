@@ -128,9 +128,10 @@ impl Shell {
 
         let reader = tokio::spawn(read(Arc::clone(&master), Arc::clone(&shared), limits.clone()));
         tokio::spawn(write(Arc::clone(&master), keys));
+        let workspace = Arc::new(workspace);
         // A file system of its own holds the limits by itself.
         let counted = workspace.device().is_none();
-        let supervisor = counted.then(|| tokio::spawn(supervise(workspace, Arc::clone(&shared), limits)));
+        let supervisor = counted.then(|| tokio::spawn(supervise(Arc::clone(&workspace), Arc::clone(&shared), limits)));
         let finished = Arc::clone(&shared);
         tokio::spawn(async move {
             let code = exit.await.ok().flatten();
@@ -145,6 +146,8 @@ impl Shell {
             }
             door.abort();
             drop(group);
+            // Until here, so that its device could not become another workspace's while the launcher was on its way to it.
+            drop(workspace);
             let reason = {
                 let mut state = finished.state.lock();
                 state.process = None;
@@ -298,8 +301,7 @@ async fn write(master: Arc<AsyncFd<OwnedFd>>, mut keys: mpsc::Receiver<Bytes>) {
 /// Counts a workspace in a plain folder again and again, and stops the shell when it has outgrown its limits (or what it held when
 /// the shell began, where that was more). Between two counts a learner can write no more than the disk takes in that time. Nothing
 /// is ever removed: which of their files a learner can do without, only they know.
-async fn supervise(workspace: Workspace, shared: Arc<Shared>, mut limits: Limits) {
-    let workspace = Arc::new(workspace);
+async fn supervise(workspace: Arc<Workspace>, shared: Arc<Shared>, mut limits: Limits) {
     if let Ok(before) = workspace.usage() {
         limits.workspace_bytes = limits.workspace_bytes.max(before.bytes);
         limits.workspace_files = limits.workspace_files.max(before.files);

@@ -85,6 +85,9 @@ impl App {
                 self.engine.delete(&id).await?;
             }
         }
+        let jails = Arc::clone(&self.jails);
+        let rested = tokio::task::spawn_blocking(move || jails.rest()).await;
+        rested.map_err(|error| AppError::internal("let workspaces rest", error))?;
         self.store.delete_expired_sessions(self.clock.now()).await?;
         self.store.delete_audit_before(self.earlier(self.settings.keep_audit)).await?;
         self.store.delete_idle_guests(self.earlier(Duration::from_secs(7 * 86_400))).await?;

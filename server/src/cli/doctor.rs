@@ -4,7 +4,6 @@ use crate::state::{programs, server::jail_config};
 use clap::{Args, ValueEnum};
 use provision::{Capabilities, SandboxProvisioner};
 use serde::Serialize;
-use std::path::Path;
 use std::process::ExitCode;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -148,15 +147,13 @@ fn hardware() -> Section {
         None => line("NVIDIA GPU", None, "none found; the sandbox simulates its own", ""),
     };
     let restricts = std::fs::read_to_string("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").ok();
-    let apparmor = match restricts.as_deref().map(str::trim) {
-        Some("1") if Path::new("/etc/apparmor.d/bwrap").exists() || Path::new("/etc/apparmor.d/bwrap-userns-restrict").exists() => {
-            line("AppArmor", true, "restricts user namespaces, and has a profile for bubblewrap", "")
-        }
-        Some("1") => line(
+    let apparmor = match (restricts.as_deref().map(str::trim), jail::apparmor_profile()) {
+        (Some("1"), Some(profile)) => line("AppArmor", true, format!("restricts user namespaces; bubblewrap has the profile {profile}"), ""),
+        (Some("1"), None) => line(
             "AppArmor",
             false,
-            "restricts user namespaces (as Ubuntu 24.04 does), and has no profile for bubblewrap",
-            "See the jail's line above for the profile, where the jail does not work.",
+            "restricts user namespaces (as Ubuntu 24.04 does); bubblewrap needs a profile: bwrap-userns-restrict of the package apparmor-profiles",
+            "The jail's line above says how to load it, where the jail does not work.",
         ),
         _ => line("AppArmor", None, "does not restrict user namespaces", ""),
     };

@@ -45,7 +45,18 @@ impl Arguments {
     }
 }
 
+/// Every shell, workspace and connection takes descriptors. The usual soft limit of 1,024 is for programs that call `select`.
+fn raise_open_files() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::warn!(%error, "the limit on open files stays low");
+    }
+}
+
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    raise_open_files();
     let config = arguments.read_config()?;
     let server = Server::start(&config).await?;
     let url = server.public_url.as_str().trim_end_matches('/').to_owned();
