@@ -91,8 +91,7 @@ impl Jails {
         // Without a shell there is only the editor, which counts before it writes; but what lies in images must be reached.
         let folder = config.root.join("images");
         let used = fs::read_dir(&folder).map_err(JailError::io("read the images"))?.next().is_some();
-        let images =
-            if used || bubblewrap.is_ok() { Images::open(&folder, &config.limits) } else { Err("no shell runs here".to_owned()) };
+        let images = if used || bubblewrap.is_ok() { Images::open(&folder, &config.limits) } else { Err("no shell runs here".to_owned()) };
         let cgroups = Cgroups::detect();
         let mut jails = Self {
             report: JailReport {

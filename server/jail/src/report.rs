@@ -41,7 +41,8 @@ pub(crate) const APPARMOR_HINT: &str = "AppArmor restricts user namespaces on th
 
 /// A profile that AppArmor has for bubblewrap: its name and file, or its name alone where it is loaded from elsewhere.
 pub fn apparmor_profile() -> Option<String> {
-    let file = ["bwrap-userns-restrict", "bwrap"].iter().map(|name| format!("/etc/apparmor.d/{name}")).find(|path| Path::new(path).exists());
+    let file =
+        ["bwrap-userns-restrict", "bwrap"].iter().map(|name| format!("/etc/apparmor.d/{name}")).find(|path| Path::new(path).exists());
     // Readable for root alone.
     let loaded = fs::read_to_string("/sys/kernel/security/apparmor/profiles").ok();
     match (loaded.as_deref().map(names_bubblewrap), file) {

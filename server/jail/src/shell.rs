@@ -20,6 +20,9 @@ use tokio::{
     task::JoinHandle,
 };
 
+/// How long a full-screen program may take to notice a changed size.
+const REDRAW: Duration = Duration::from_millis(500);
+
 /// Something that a viewer is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ShellEvent {
@@ -169,9 +172,14 @@ impl Shell {
         let (redraw, size) = (state.scrollback.alternate(), state.size);
         drop(state);
         if redraw {
-            // A full-screen program draws itself again when the size changes.
-            self.set_size((size.0, size.1.saturating_sub(1).max(1)));
-            self.set_size(size);
+            // A full-screen program draws itself again when the size changes; so it changes until the program has drawn.
+            set_size(&self.master, (size.0, size.1.saturating_sub(1).max(1)));
+            let (shared, master, mut drawn) = (Arc::clone(&self.shared), Arc::clone(&self.master), self.shared.events.subscribe());
+            tokio::spawn(async move {
+                let _ = tokio::time::timeout(REDRAW, drawn.recv()).await;
+                let size = shared.state.lock().size;
+                set_size(&master, size);
+            });
         }
         attachment
     }
@@ -188,14 +196,7 @@ impl Shell {
         if state.size != size {
             state.size = size;
             drop(state);
-            self.set_size(size);
-        }
-    }
-
-    fn set_size(&self, (columns, rows): (u16, u16)) {
-        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-        if let Err(error) = rustix::termios::tcsetwinsize(self.master.get_ref(), size) {
-            tracing::debug!(%error, "terminal size not taken");
+            set_size(&self.master, size);
         }
     }
 
@@ -245,6 +246,13 @@ impl Shared {
         state.scrollback.push(&output);
         // Sent under the lock, so that a viewer that attaches sees every byte once.
         let _ = self.events.send(ShellEvent::Output(output));
+    }
+}
+
+fn set_size(master: &AsyncFd<OwnedFd>, (columns, rows): (u16, u16)) {
+    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    if let Err(error) = rustix::termios::tcsetwinsize(master.get_ref(), size) {
+        tracing::debug!(%error, "terminal size not taken");
     }
 }
 

@@ -130,17 +130,3 @@ async fn the_editor_edits() {
     assert_eq!(room.jails.workspace("one").unwrap().read("pod.yaml", 100).unwrap(), b"kind: Pod\n");
     room.jails.stop_all("done").await;
 }
-
-#[tokio::test]
-async fn timing() {
-    let Some(room) = room(|_| ()).await else { return };
-    let start = std::time::Instant::now();
-    let shell = room.shell("one").await;
-    run(&shell, "true").await;
-    eprintln!("{:?}", start.elapsed());
-    for c in ["bash -lic true", "bash -ic true", "bash --norc -ic true", "bash --norc -ic '. /usr/share/bash-completion/bash_completion'", "bash --norc -ic '. /etc/kubectl_completion'", "df -h . /tmp; df -i .; mount | grep -e learner -e tmp", "ls -la / /dev /run"] {
-        for _ in 0..3 {
-        eprintln!("{}", run(&shell, &format!("time {c}")).await);
-        }
-    }
-}

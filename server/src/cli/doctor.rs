@@ -148,7 +148,9 @@ fn hardware() -> Section {
     };
     let restricts = std::fs::read_to_string("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").ok();
     let apparmor = match (restricts.as_deref().map(str::trim), jail::apparmor_profile()) {
-        (Some("1"), Some(profile)) => line("AppArmor", true, format!("restricts user namespaces; bubblewrap has the profile {profile}"), ""),
+        (Some("1"), Some(profile)) => {
+            line("AppArmor", true, format!("restricts user namespaces; bubblewrap has the profile {profile}"), "")
+        }
         (Some("1"), None) => line(
             "AppArmor",
             false,

@@ -107,7 +107,7 @@ impl Room {
 /// What is printed until `needle` comes, or the shell's end.
 pub async fn until(attachment: &mut Attachment, needle: &str) -> String {
     let mut seen = String::new();
-    let waited = tokio::time::timeout(Duration::from_secs(120), async {
+    let waited = tokio::time::timeout(Duration::from_secs(60), async {
         while !seen.contains(needle) {
             match attachment.events.recv().await {
                 Ok(ShellEvent::Output(bytes)) => seen.push_str(&String::from_utf8_lossy(&bytes)),
