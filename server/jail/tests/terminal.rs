@@ -28,6 +28,24 @@ async fn viewers_come_and_go_and_resize() {
     assert!(!room.folder.path().join("jail/workspaces/one").exists());
 }
 
+/// A full-screen program draws when the size changes. This one says the size, each time.
+#[tokio::test]
+async fn a_late_viewer_has_the_picture_drawn_anew() {
+    const PROGRAM: &str = "perl -e '$| = 1; $SIG{WINCH} = sub { ioctl(STDIN, 0x5413, $b = \"x\" x 8); print join(\"/\", \"now\", unpack(\"S2\", $b)), \"\\n\" }; \
+                           print \"\\e[?1049hfull\", \"screen\\n\"; select(undef, undef, undef, 0.02) while 1'\n";
+    let Some(room) = room(|_| ()).await else { return };
+    let shell = room.shell("one").await;
+    shell.resize(100, 40);
+    run(&shell, "stty size").await;
+    let mut first = shell.attach();
+    type_in(&shell, PROGRAM).await;
+    until(&mut first, "fullscreen\r\n").await;
+    let mut late = shell.attach();
+    let printed = until(&mut late, "now/40/100\r\n").await;
+    assert!(printed.contains("now/39/100\r\n"), "{printed}");
+    room.jails.stop_all("done").await;
+}
+
 #[tokio::test]
 async fn the_shell_is_set_up() {
     let Some(room) = room(|_| ()).await else { return };
@@ -93,11 +111,10 @@ async fn the_pager_follows_the_window() {
     let printed = until(&mut attachment, "23\r\n").await;
     assert!(printed.contains("\u{1b}[?1049h") && !printed.contains("24\r\n"), "{printed:?}");
     shell.resize(100, 40);
+    // Programs that have just drawn may sleep through the signal, and look at the size with the next key: "repaint".
+    type_in(&shell, "r").await;
     let printed = until(&mut attachment, "39\r\n").await;
     assert!(!printed.contains("40\r\n"), "{printed:?}");
-    // Somebody who comes now gets the picture drawn anew.
-    let mut late = shell.attach();
-    until(&mut late, "39\r\n").await;
     type_in(&shell, "q").await;
     until(&mut attachment, "\u{1b}[?1049l").await;
     assert!(run(&shell, "stty size").await.contains("40 100"));
@@ -118,6 +135,8 @@ async fn the_editor_edits() {
     let printed = until(&mut attachment, "Exit").await;
     assert!(printed.contains("GNU nano") && printed.contains("\u{1b}[24d") && !printed.contains("\u{1b}[25d"), "{printed:?}");
     shell.resize(100, 30);
+    // As for the pager: Ctrl-L.
+    type_in(&shell, "\u{c}").await;
     let printed = until(&mut attachment, "Exit").await;
     assert!(printed.contains("\u{1b}[30d"), "{printed:?}");
     type_in(&shell, "kind: Pod\u{f}").await;
