@@ -1,5 +1,6 @@
 //! `cordon doctor`: what this machine can run, and why not.
 
+use crate::cli::print;
 use crate::state::{programs, server::jail_config};
 use clap::{Args, ValueEnum};
 use provision::{Capabilities, SandboxProvisioner};
@@ -14,6 +15,7 @@ enum Format {
 
 #[derive(Debug, Args)]
 pub struct Arguments {
+    /// Lines for people, or JSON for machines.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
@@ -43,25 +45,25 @@ fn line(what: &str, good: impl Into<Option<bool>>, says: impl Into<String>, help
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let sections = tokio::task::spawn_blocking(|| vec![engines(), shell(), tools(), hardware()]).await?;
     match arguments.format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(&sections)?),
-        Format::Text => print(&sections),
+        Format::Json => print(serde_json::to_string_pretty(&sections)?),
+        Format::Text => show(&sections),
     }
     let usable = sections.first().is_some_and(|engines| engines.lines.iter().any(|line| line.good == Some(true)));
     Ok(if usable { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn print(sections: &[Section]) {
+fn show(sections: &[Section]) {
     for section in sections {
-        println!("{}", section.title);
+        print(section.title);
         for line in &section.lines {
             let mark = match line.good {
                 Some(true) => "ok",
                 Some(false) => "no",
                 None => "--",
             };
-            println!("  {mark}  {}: {}", line.what, line.says);
+            print(format_args!("  {mark}  {}: {}", line.what, line.says));
             for help in line.help.lines() {
-                println!("        {help}");
+                print(format_args!("        {help}"));
             }
         }
     }

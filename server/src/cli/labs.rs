@@ -1,6 +1,7 @@
 //! `cordon labs lint`, `cordon labs test`.
 
 use crate::app::labtest::{self, Bench};
+use crate::cli::print;
 use ::labs::{Catalogue, LabFiles};
 use anyhow::{Context, Result};
 use clap::Subcommand;
@@ -49,11 +50,11 @@ fn lint(folder: Option<&Path>) -> Result<ExitCode> {
     let count = folders.len();
     match Catalogue::default().add(folders) {
         Ok(()) => {
-            println!("{count} labs without a problem");
+            print(format_args!("{count} labs without a problem"));
             Ok(ExitCode::SUCCESS)
         }
         Err(problems) => {
-            problems.iter().for_each(|problem| println!("{problem}"));
+            problems.iter().for_each(print);
             Ok(WRONG.into())
         }
     }
@@ -64,14 +65,14 @@ async fn test(names: &[String], folder: Option<&Path>, verbose: bool) -> Result<
     if let Some(folder) = folder
         && let Err(problems) = catalogue.add(::labs::folders(&read_folder(folder)?))
     {
-        problems.iter().for_each(|problem| println!("{problem}"));
+        problems.iter().for_each(print);
         return Ok(WRONG.into());
     }
     let images = Arc::new(ImageCatalogue::parse(::labs::images()).context("reading the image catalogue")?);
     let now = "2026-01-05T09:00:00Z".parse().context("a time to begin at")?;
     let mut whole = true;
     for name in names.iter().filter(|name| catalogue.lab(name).is_none()) {
-        println!("there is no lab {name}");
+        print(format_args!("there is no lab {name}"));
         whole = false;
     }
     for lab in catalogue.labs().into_iter().filter(|lab| names.is_empty() || names.contains(&lab.name)) {
@@ -80,9 +81,9 @@ async fn test(names: &[String], folder: Option<&Path>, verbose: bool) -> Result<
         let mut bench = Bench::new(images.clone(), now)?;
         let report = labtest::test(lab, &mut bench).await?;
         if verbose {
-            report.lines.iter().for_each(|line| println!("{:?}: {}: {}", line.verdict, line.name, line.text));
+            report.lines.iter().for_each(|line| print(format_args!("{:?}: {}: {}", line.verdict, line.name, line.text)));
         }
-        println!("{report}, {:.1} s", begun.elapsed().as_secs_f64());
+        print(format_args!("{report}, {:.1} s", begun.elapsed().as_secs_f64()));
         whole &= report.passed();
     }
     Ok(if whole { ExitCode::SUCCESS } else { WRONG.into() })

@@ -1,8 +1,10 @@
-//! The command line: one file per subcommand.
+//! The command line: one file per subcommand. What they print goes through [`print`] and [`complain`].
+
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 use crate::telemetry;
 use clap::{Parser, Subcommand};
-use std::process::ExitCode;
+use std::{fmt::Display, io::Write, process::ExitCode};
 
 pub mod check;
 pub mod doctor;
@@ -14,17 +16,26 @@ pub mod serve;
 pub mod user;
 pub mod verify;
 
-/// A self-hosted lab for container and Kubernetes security for GPU workloads.
+const EXAMPLES: &str = "\
+Examples:
+  cordon doctor                 what this machine can run
+  cordon serve                  the lab; open the address that it prints
+  cordon sandbox up             one cluster for kubectl, without pages
+  cordon check pod-security --level restricted pod.yaml
+  cordon verify receipt.json --public-key public-key.pem";
+
+/// A hands-on lab for container and Kubernetes security on GPU workloads, on your own machine.
 ///
 /// A learner opens a browser, gets a Kubernetes cluster of their own, works in a real shell with real kubectl, and is graded by
 /// what the cluster does.
 #[derive(Debug, Parser)]
-#[command(name = "cordon", version, max_term_width = 110)]
+#[command(name = "cordon", version, max_term_width = 110, after_help = EXAMPLES)]
 struct Arguments {
     /// What to log, as RUST_LOG has it: `info`, `server=debug,warn`.
-    #[arg(long, global = true, env = "CORDON_LOG", default_value = "warn", value_name = "FILTER")]
+    #[arg(long, global = true, env = "CORDON_LOG", default_value = "warn", value_name = "FILTER", help_heading = "Log")]
     log: String,
-    #[arg(long, global = true, env = "CORDON_LOG_FORMAT", default_value = "text", value_enum)]
+    /// How the log is written to standard error: lines for people, or JSON for machines.
+    #[arg(long, global = true, env = "CORDON_LOG_FORMAT", default_value = "text", value_enum, help_heading = "Log")]
     log_format: telemetry::Format,
     #[command(subcommand)]
     command: Command,
@@ -34,19 +45,19 @@ struct Arguments {
 enum Command {
     /// Serve pages, clusters and shells. Prints the address to open.
     Serve(serve::Arguments),
-    /// Say what this machine can run, and why not: engines, the shell's jail and its limits, kubectl, Docker, GPU.
+    /// Say what this machine can run, and why not: engines, the shell's jail and its limits, kubectl, Docker, GPU. Exit code 1: no labs.
     Doctor(doctor::Arguments),
     /// In a lab's shell: what is known about an image's packages. The server remembers who scanned what and when.
     Scan(scan::Arguments),
-    /// Verify a receipt: only the server's public key is needed.
+    /// Verify a receipt: only the server's public key is needed. Exit code 0: valid, 1: not.
     Verify(verify::Arguments),
-    /// Accounts, for who has the data folder.
+    /// List, make and change accounts. For who has the data folder; a running server need not be stopped.
     #[command(subcommand)]
     User(user::Command),
-    /// Read and run labs, for their authors.
+    /// Read and run labs, for their authors. Exit code 1: something is wrong with a lab.
     #[command(subcommand)]
     Labs(labs::Command),
-    /// Judge files by the engines that the checkers use.
+    /// Judge files by the engines that the checkers use. Exit code 0: allowed, 1: findings, 2: something could not be read.
     #[command(subcommand)]
     Check(check::Command),
     /// Work with one embedded cluster, without pages and accounts.
@@ -66,7 +77,7 @@ pub fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("cordon: cannot start threads: {error}");
+            complain(format_args!("cordon: cannot start threads: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -86,10 +97,20 @@ pub fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("cordon: {error:#}");
+            complain(format_args!("cordon: {error:#}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// One line, or several, to standard output. A reader that went away (`… | head`) is no failure: the command ends as it would have.
+fn print(text: impl Display) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// The same to standard error.
+fn complain(text: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Returns on Ctrl-C or SIGTERM.
@@ -106,5 +127,28 @@ async fn interrupted() {
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         () = terminated => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    /// Every subcommand and every argument says what it is for.
+    #[test]
+    fn the_help_leaves_nothing_out() {
+        let mut open = vec![Arguments::command()];
+        let mut seen = 0;
+        while let Some(command) = open.pop() {
+            assert!(command.get_about().is_some(), "{} has no help", command.get_name());
+            for argument in command.get_arguments().filter(|argument| !matches!(argument.get_id().as_str(), "help" | "version")) {
+                assert!(argument.get_help().is_some(), "{} {} has no help", command.get_name(), argument.get_id());
+                seen += 1;
+            }
+            open.extend(command.get_subcommands().cloned());
+        }
+        assert!(seen > 30, "only {seen} arguments were seen");
+        Arguments::command().debug_assert();
     }
 }

@@ -1,9 +1,9 @@
 //! `cordon scan`: asks the cluster's server what it knows about an image.
 
+use crate::cli::print;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
-use std::io::Write;
 use std::process::ExitCode;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -17,7 +17,7 @@ pub struct Arguments {
     /// As a pod names it: tensorflow/serving:2.14.0
     #[arg(value_name = "IMAGE")]
     image: String,
-    /// `json`: as `trivy image --format json` writes it, marked as simulated where it is.
+    /// `json`: as `trivy image --format json` writes it, marked as simulated where it is. `table`: one line for each finding.
     #[arg(long, short, value_enum, default_value = "json")]
     format: Format,
     /// Exit with 1 where there is a finding of this severity or a higher one.
@@ -47,10 +47,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
     let found = vulnerabilities(&report);
     match arguments.format {
-        Format::Json => {
-            // `cordon scan … | head` closes the pipe early: no reason to fail.
-            let _ = writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&report)?);
-        }
+        Format::Json => print(serde_json::to_string_pretty(&report)?),
         Format::Table => print_table(&report, &found),
     }
     // Creation times are whole seconds: what is deployed after this command must be seen to come after the scan.
@@ -70,21 +67,21 @@ fn vulnerabilities(report: &Value) -> Vec<&Value> {
 
 fn print_table(report: &Value, found: &[&Value]) {
     let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
-    println!("{}{}", text(report, "ArtifactName"), if report["CordonSimulated"] == true { " (simulated)" } else { "" });
-    println!("{}", report["Metadata"]["RepoDigests"][0].as_str().unwrap_or_default());
+    print(format_args!("{}{}", text(report, "ArtifactName"), if report["CordonSimulated"] == true { " (simulated)" } else { "" }));
+    print(report["Metadata"]["RepoDigests"][0].as_str().unwrap_or_default());
     if found.is_empty() {
-        println!("no known vulnerabilities");
+        print("no known vulnerabilities");
     }
     for entry in found {
         let fixed =
             if text(entry, "FixedVersion").is_empty() { "no fix".to_owned() } else { format!("fixed in {}", text(entry, "FixedVersion")) };
-        println!(
+        print(format_args!(
             "{:<9} {:<18} {} {} ({fixed}) {}",
             text(entry, "Severity"),
             text(entry, "VulnerabilityID"),
             text(entry, "PkgName"),
             text(entry, "InstalledVersion"),
-            text(entry, "Title"),
-        );
+            text(entry, "Title")
+        ));
     }
 }

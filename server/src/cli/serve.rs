@@ -1,5 +1,6 @@
 //! `cordon serve`: pages, gateway, clusters.
 
+use crate::cli::{complain, print};
 use crate::config::{Config, Overrides};
 use crate::state::{Server, programs};
 use clap::Args;
@@ -7,14 +8,21 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// Which server: its configuration and its data.
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct Place {
     /// Configuration file; `cordon.example.toml` shows every key. Default: ./cordon.toml where there is one.
     #[arg(long, short, env = "CORDON_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Folder for all state. Default: ~/.local/share/cordon
     #[arg(long, env = "CORDON_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    place: Place,
     /// Address and port of the pages; port 0 takes a free one. Default: 127.0.0.1:8080
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
@@ -29,19 +37,22 @@ pub struct Arguments {
     labs: Vec<PathBuf>,
 }
 
-impl Arguments {
+impl Place {
     pub fn read_config(self) -> anyhow::Result<Config> {
+        self.read_with(Overrides::default())
+    }
+
+    fn read_with(self, overrides: Overrides) -> anyhow::Result<Config> {
         let beside = PathBuf::from("cordon.toml");
         let file = self.config.or_else(|| beside.is_file().then_some(beside));
-        let overrides = Overrides {
-            data: self.data,
-            web_listen: self.listen,
-            gateway_listen: self.gateway_listen,
-            public_url: self.public_url,
-            labs: self.labs,
-            home: programs::home(),
-        };
-        Ok(Config::read(file.as_deref(), overrides)?)
+        Ok(Config::read(file.as_deref(), Overrides { data: self.data, home: programs::home(), ..overrides })?)
+    }
+}
+
+impl Arguments {
+    fn read_config(self) -> anyhow::Result<Config> {
+        let Self { place, listen, gateway_listen, public_url, labs } = self;
+        place.read_with(Overrides { web_listen: listen, gateway_listen, public_url, labs, ..Overrides::default() })
     }
 }
 
@@ -60,21 +71,21 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let config = arguments.read_config()?;
     let server = Server::start(&config).await?;
     let url = server.public_url.as_str().trim_end_matches('/').to_owned();
-    println!("Cordon is ready: {url}");
-    println!("Clusters answer at {}", server.gateway_url.as_str().trim_end_matches('/'));
+    print(format_args!("Cordon is ready: {url}"));
+    print(format_args!("Clusters answer at {}", server.gateway_url.as_str().trim_end_matches('/')));
     if let Some(link) = &server.first_admin {
-        println!("There is no administrator yet. Whoever opens this link first becomes it (it works once, for a day):");
-        println!("  {url}/join/{}", link.reveal());
+        print("There is no administrator yet. Whoever opens this link first becomes it (it works once, for a day):");
+        print(format_args!("  {url}/join/{}", link.reveal()));
     }
     if !crate::web::assets::bundled() {
-        eprintln!("cordon: the pages' scripts and styles are not in this build; run `make web` and build again");
+        complain("cordon: the pages' scripts and styles are not in this build; run `make web` and build again");
     }
     let report = server.app.jails().report();
     if !report.available {
-        eprintln!("cordon: no shell in the browser: {}. {}", report.problem, report.hint);
+        complain(format_args!("cordon: no shell in the browser: {}. {}", report.problem, report.hint));
     }
     super::interrupted().await;
-    eprintln!("cordon: stopping");
+    complain("cordon: stopping");
     server.stop().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,10 +1,11 @@
 //! `cordon user …`: accounts from the command line, for who has the data folder.
 
 use crate::app::error::chain;
-use crate::cli::serve;
+use crate::cli::{print, serve};
 use anyhow::{Context, bail};
 use clap::{Subcommand, ValueEnum};
-use std::io::{BufRead, IsTerminal};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use std::io::{BufRead, IsTerminal, Stdin, Write};
 use std::process::ExitCode;
 use store::{Database, Role, Sessions, User, Users};
 
@@ -32,43 +33,51 @@ pub enum Command {
     /// List all accounts; guests are not among them.
     List {
         #[command(flatten)]
-        server: serve::Arguments,
+        server: serve::Place,
     },
     /// Make an account. The password is read from standard input, one line.
     Add {
+        /// What they sign in with.
         login: String,
+        /// What they may do.
         #[arg(long, value_enum, default_value = "learner")]
         role: RoleName,
-        #[arg(long, default_value = "", value_name = "NAME")]
+        /// What the pages call them. Default: the login.
+        #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME")]
         display_name: String,
         #[command(flatten)]
-        server: serve::Arguments,
+        server: serve::Place,
     },
     /// Change an account's role.
     Role {
+        /// Whose.
         login: String,
+        /// What they may do from now on.
         #[arg(value_enum)]
         role: RoleName,
         #[command(flatten)]
-        server: serve::Arguments,
+        server: serve::Place,
     },
     /// Set a new password, read from standard input; the account's sessions end.
     Password {
+        /// Whose.
         login: String,
         #[command(flatten)]
-        server: serve::Arguments,
+        server: serve::Place,
     },
     /// Lock an account: nobody can sign in to it, and its sessions end.
     Lock {
+        /// Whose.
         login: String,
         #[command(flatten)]
-        server: serve::Arguments,
+        server: serve::Place,
     },
     /// Unlock an account.
     Unlock {
+        /// Whose.
         login: String,
         #[command(flatten)]
-        server: serve::Arguments,
+        server: serve::Place,
     },
 }
 
@@ -112,7 +121,7 @@ async fn act(database: &Database, action: Action) -> anyhow::Result<()> {
         Action::List => {
             for user in database.accounts().await? {
                 let locked = if user.disabled { " (locked)" } else { "" };
-                println!("{:<24} {:<12} {}{locked}", user.login.unwrap_or_default(), user.role.as_str(), user.display_name);
+                print(format_args!("{:<24} {:<12} {}{locked}", user.login.unwrap_or_default(), user.role.as_str(), user.display_name));
             }
         }
         Action::Add(registration, role) => {
@@ -121,7 +130,7 @@ async fn act(database: &Database, action: Action) -> anyhow::Result<()> {
                 Err(store::StoreError::Exists(_)) => bail!("the login {:?} is taken", registration.login),
                 other => other?,
             }
-            println!("{} {} was made", user.role.as_str(), registration.login);
+            print(format_args!("{} {} was made", user.role.as_str(), registration.login));
         }
         Action::Change(login, role, disabled) => {
             let user = find(database, &login).await?;
@@ -151,14 +160,37 @@ async fn find(database: &Database, login: &str) -> anyhow::Result<User> {
 
 fn read_password() -> anyhow::Result<String> {
     let input = std::io::stdin();
-    if input.is_terminal() {
-        eprint!("Password (it will be shown): ");
-    }
+    let quiet = input.is_terminal().then(|| Quiet::start(&input)).transpose().context("cannot hide what is typed")?;
     let mut line = String::new();
     input.lock().read_line(&mut line)?;
+    drop(quiet);
     let password = line.trim_end_matches(['\r', '\n']).to_owned();
     if password.is_empty() {
         bail!("no password on standard input");
     }
     Ok(password)
+}
+
+/// A terminal that does not show what is typed, for as long as this lives.
+struct Quiet<'a> {
+    terminal: &'a Stdin,
+    before: Termios,
+}
+
+impl<'a> Quiet<'a> {
+    fn start(terminal: &'a Stdin) -> std::io::Result<Self> {
+        let before = tcgetattr(terminal)?;
+        let mut silent = before.clone();
+        silent.local_modes -= LocalModes::ECHO;
+        let _ = write!(std::io::stderr(), "Password (it is not shown): ");
+        tcsetattr(terminal, OptionalActions::Flush, &silent)?;
+        Ok(Self { terminal, before })
+    }
+}
+
+impl Drop for Quiet<'_> {
+    fn drop(&mut self) {
+        let _ = tcsetattr(self.terminal, OptionalActions::Flush, &self.before);
+        let _ = writeln!(std::io::stderr());
+    }
 }

@@ -1,6 +1,7 @@
 //! `cordon verify`: is this receipt true?
 
 use crate::app::receipts;
+use crate::cli::{complain, print};
 use anyhow::Context;
 use clap::Args;
 use std::path::PathBuf;
@@ -35,18 +36,22 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
     match receipts::verify(&receipt, &key) {
         Ok(claims) => {
-            println!("valid: {} of {} points in {} by {:?}", claims.score, claims.of, claims.lab, claims.learner);
-            println!("  attempt {}, finished {}", claims.attempt, claims.finished_at);
-            println!("  lab {}, checkers {}, evidence {}", claims.lab_digest, claims.checker_version, claims.evidence_digest);
-            println!("  engine {}{}", claims.engine, if claims.simulated { " (simulated)" } else { "" });
+            print(format_args!("valid: {} of {} points in {} by {:?}", claims.score, claims.of, claims.lab, claims.learner));
+            print(format_args!("  attempt {}, finished {}", claims.attempt, claims.finished_at));
+            print(format_args!("  lab {}, checkers {}, evidence {}", claims.lab_digest, claims.checker_version, claims.evidence_digest));
+            print(format_args!("  engine {}{}", claims.engine, if claims.simulated { " (simulated)" } else { "" }));
             for task in claims.tasks {
-                let hints = if task.hints > 0 { format!(", {} hints", task.hints) } else { String::new() };
-                println!("  {}: {}, {} of {}{hints}", task.task, task.outcome, task.points, task.of);
+                let hints = match task.hints {
+                    0 => String::new(),
+                    1 => ", 1 hint".to_owned(),
+                    hints => format!(", {hints} hints"),
+                };
+                print(format_args!("  {}: {}, {} of {}{hints}", task.task, task.outcome, task.points, task.of));
             }
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            eprintln!("not valid: {error}");
+            complain(format_args!("not valid: {error}"));
             Ok(ExitCode::FAILURE)
         }
     }

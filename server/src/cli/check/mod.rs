@@ -2,14 +2,11 @@
 //!
 //! Exit code 0: everything is allowed. 1: there are findings. 2: something could not be read, said with file and line.
 
+use crate::cli::{self, complain};
 use anyhow::Result;
 use checkers::manifest::{self, Manifest};
 use clap::{Subcommand, ValueEnum};
-use std::{
-    io::{Read, Write},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{io::Read, path::PathBuf, process::ExitCode};
 
 mod network_policy;
 mod pod_security;
@@ -80,7 +77,7 @@ fn read(files: &[PathBuf]) -> Option<Vec<Object>> {
                 objects.extend(manifests.into_iter().map(|manifest| Object { file: file.clone(), only_file: files.len() == 1, manifest }))
             }
             Err(error) => {
-                eprintln!("{file}: {error}");
+                complain(format_args!("{file}: {error}"));
                 whole = false;
             }
         }
@@ -100,7 +97,6 @@ fn read_bytes(path: &PathBuf) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Prints to stdout. A reader that went away is no failure.
 fn print(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+    cli::print(text.trim_end());
 }

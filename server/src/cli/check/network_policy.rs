@@ -1,6 +1,6 @@
 //! `cordon check network-policy`.
 
-use super::{FINDINGS, Format, Object, UNREADABLE, print, read};
+use super::{FINDINGS, Format, Object, UNREADABLE, complain, print, read};
 use anyhow::Result;
 use network_policy::{Cluster, EndpointKind, Protocol, from_resource, validate};
 use serde_json::{Value, json};
@@ -20,11 +20,13 @@ pub struct Arguments {
     /// Ask for one connection (`namespace/pod`, or an external address): exit 0 allowed, 1 denied, with the rule that decided.
     #[arg(long, requires = "to", requires = "port", value_name = "POD")]
     from: Option<String>,
+    /// The other end of the connection.
     #[arg(long, requires = "from", value_name = "POD")]
     to: Option<String>,
     /// Add to JSON why each denied cell is denied.
     #[arg(long)]
     why: bool,
+    /// A drawn matrix, or JSON with its rows.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
     /// YAML or JSON files with Namespaces, Pods, NetworkPolicies (and ExternalEndpoints: `spec.ip`); `-` reads the standard input.
@@ -43,7 +45,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         match from_resource(&object.manifest.value) {
             Ok(resource) => resource.into_iter().for_each(|resource| cluster.add(resource)),
             Err(error) => {
-                eprintln!("{} {}", object.at(&error.field), error.message);
+                complain(format_args!("{} {}", object.at(&error.field), error.message));
                 whole = false;
             }
         }
@@ -96,7 +98,7 @@ fn one_connection(arguments: &Arguments, cluster: &Cluster, from: &str, to: &str
     let find = |id: &str| {
         let found = cluster.find(id);
         if found.is_none() {
-            eprintln!("no pod {id} in these files");
+            complain(format_args!("no pod {id} in these files"));
         }
         found
     };

@@ -1,6 +1,6 @@
 //! `cordon check pod-security`.
 
-use super::{FINDINGS, Format, Object, UNREADABLE, print, read};
+use super::{FINDINGS, Format, Object, UNREADABLE, complain, print, read};
 use anyhow::Result;
 use pod_security::{Evaluation, Level, PodTemplate, Version, evaluate, holds_pod, malformed, pod_template};
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ pub struct Arguments {
     /// The policy version: v1.0 to the newest, or latest.
     #[arg(long, default_value = "latest")]
     version: Version,
+    /// Lines for people, or JSON with every finding.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
     /// YAML or JSON files with pods, workloads or lists of them; `-` reads the standard input.
@@ -29,7 +30,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         match judge(arguments, object) {
             Ok(evaluation) => judged.push((object, evaluation)),
             Err(complaints) => {
-                complaints.iter().for_each(|complaint| eprintln!("{complaint}"));
+                complaints.iter().for_each(complain);
                 whole = false;
             }
         }

@@ -1,6 +1,7 @@
 //! `cordon sandbox up`: one embedded cluster in the foreground.
 
 use crate::cli::kubeconfig::Kubeconfig;
+use crate::cli::{complain, print};
 use crate::gateway::audit::LogOnly;
 use crate::gateway::listener::{self, ConnectionLimits};
 use crate::gateway::token::{Token, TokenHash};
@@ -127,8 +128,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         let path = folder.join(format!("{file}.kubeconfig"));
         files::write_private(&path, config.to_yaml().as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    println!("{}", folder.join("admin.kubeconfig").display());
-    eprintln!("cordon: a simulated cluster answers at {server}\ncordon: export KUBECONFIG={}", folder.join("admin.kubeconfig").display());
+    let admin = folder.join("admin.kubeconfig");
+    print(admin.display());
+    complain(format_args!("cordon: a simulated cluster answers at {server}\ncordon: export KUBECONFIG={}", admin.display()));
 
     crate::cli::interrupted().await;
     stop.cancel();
