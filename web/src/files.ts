@@ -80,6 +80,8 @@ export class Files {
     const answer = await this.ask("GET", path);
     if (!answer?.ok) return this.failed(answer, `${path} cannot be opened here.`);
     const text = await answer.text();
+    // Typed while the answer was on its way: what was typed is worth more. Saving it will find out whether the file changed.
+    if (this.dirty && path === this.current) return;
     this.version = answer.headers.get("etag") ?? "";
     if (path !== this.current || text !== this.editor?.text) this.editor?.open(path, text);
     this.current = path;
@@ -90,7 +92,8 @@ export class Files {
   private async save(): Promise<boolean> {
     if (!this.current || !this.editor) return false;
     const headers: Record<string, string> = this.version ? { "if-match": this.version } : {};
-    const answer = await this.ask("PUT", this.current, this.editor.text, headers);
+    const [path, text] = [this.current, this.editor.text];
+    const answer = await this.ask("PUT", path, text, headers);
     if (answer?.status === 412) {
       if (!window.confirm(`${this.current} was changed in the terminal meanwhile. Overwrite it with what you see here?`)) return false;
       this.version = "";
@@ -100,8 +103,10 @@ export class Files {
       await this.failed(answer, "Not saved.");
       return false;
     }
+    if (path !== this.current) return true;
     this.version = answer.headers.get("etag") ?? "";
-    this.mark(false);
+    // What was typed meanwhile is not saved yet.
+    this.mark(this.editor.text !== text);
     return true;
   }
 
@@ -111,7 +116,10 @@ export class Files {
     try {
       const answer = await fetch(this.root.dataset.apply ?? "", { method: "POST", body, headers: { accept: "application/vnd.cordon.update+json" }, credentials: "same-origin" });
       const update = parseUpdate(await answer.text());
-      if (update) apply(update);
+      if (update) {
+        apply(update);
+        document.getElementById("apply-result")?.scrollIntoView({ block: "nearest" });
+      }
       else announce(`The server answered ${answer.status}.`, "bad");
     } catch {
       announce("The server cannot be reached. Your file is saved.", "bad");

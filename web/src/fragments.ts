@@ -47,14 +47,29 @@ function replace(id: string, html: string): void {
   template.innerHTML = html;
   const fresh = template.content.firstElementChild;
   if (!fresh || fresh.outerHTML === old.outerHTML) return;
-  // What the learner opened stays open; what they were on keeps the focus.
+  // What the learner opened stays open, what they scrolled stays where it is, what they were on keeps the focus.
   for (const details of old.querySelectorAll<HTMLDetailsElement>("details[id][open]")) {
     fresh.querySelector<HTMLDetailsElement>(`#${CSS.escape(details.id)}`)?.setAttribute("open", "");
   }
-  const focused = old.contains(document.activeElement) ? document.activeElement?.id : "";
+  const scrolled = [old, ...old.querySelectorAll("*")].filter((part) => part.scrollTop > 0 || part.scrollLeft > 0)
+    .map((part) => ({ path: pathTo(part, old), top: part.scrollTop, left: part.scrollLeft }));
+  const active = document.activeElement;
+  const focused = active && old.contains(active) ? { id: active.id, path: pathTo(active, old) } : null;
   old.replaceWith(fresh);
-  if (focused) document.getElementById(focused)?.focus();
+  for (const { path, top, left } of scrolled) at(fresh, path)?.scrollTo({ top, left, behavior: "instant" });
+  if (focused) ((focused.id && document.getElementById(focused.id)) || (at(fresh, focused.path) as HTMLElement | null))?.focus({ preventScroll: true });
   document.dispatchEvent(new CustomEvent("cordon:replaced", { detail: fresh }));
+}
+
+/** Which child of which child, from `root` down. */
+function pathTo(element: Element, root: Element): number[] {
+  const path: number[] = [];
+  for (let here = element; here !== root && here.parentElement; here = here.parentElement) path.unshift([...here.parentElement.children].indexOf(here));
+  return path;
+}
+
+function at(root: Element, path: number[]): Element | null {
+  return path.reduce<Element | null>((here, index) => here?.children[index] ?? null, root);
 }
 
 export function announce(text: string, tone: "info" | "good" | "bad"): void {

@@ -1,6 +1,8 @@
 // The lab page: terminal, editor, live verdicts, timer. Terminal and editor are loaded when they are first needed.
 
-import { announce, apply, parseUpdate } from "./fragments.ts";
+import { announce } from "./fragments.ts";
+import { follow } from "./live.ts";
+import { startMatrix } from "./matrix.ts";
 import { pageNonce, stampStyles } from "./nonce.ts";
 import { startTimer } from "./timer.ts";
 import { Files } from "./files.ts";
@@ -30,15 +32,8 @@ if (root) {
   if (timer) startTimer(timer, (text) => announce(text, "info"));
 
   // Verdicts, cluster view and everything else that changes by itself.
-  if (root.dataset.events) {
-    const events = new EventSource(root.dataset.events);
-    events.onmessage = (event) => {
-      const update = parseUpdate(event.data);
-      if (update) apply(update);
-    };
-    events.onopen = () => document.getElementById("offline")?.setAttribute("hidden", "");
-    events.onerror = () => document.getElementById("offline")?.removeAttribute("hidden");
-  }
+  if (root.dataset.events) follow(root.dataset.events, (connected) => document.getElementById("offline")?.toggleAttribute("hidden", connected));
+  startMatrix();
 
   const panel = document.getElementById("panel-terminal");
   const openIfShown = () => {

@@ -2,6 +2,7 @@
 // each tab a section on the page.
 
 import { announce, apply, parseUpdate } from "./fragments.ts";
+import { follow } from "./live.ts";
 
 document.documentElement.classList.add("script");
 
@@ -79,12 +80,7 @@ for (const list of document.querySelectorAll<HTMLElement>("[data-tabs]")) {
 }
 
 // A start-up page asks again by itself; without script it does so by a refresh header.
-const follow = document.querySelector<HTMLElement>("[data-follow]");
-if (follow?.dataset.follow) {
-  const events = new EventSource(follow.dataset.follow);
-  events.onmessage = (event) => {
-    const update = parseUpdate(event.data);
-    if (update) apply(update);
-    if (update?.redirect) events.close();
-  };
+const starting = document.querySelector<HTMLElement>("[data-follow]");
+if (starting?.dataset.follow) {
+  follow(starting.dataset.follow, (connected) => document.getElementById("offline")?.toggleAttribute("hidden", connected));
 }

@@ -41,22 +41,51 @@ export function openapiPath(groupVersion: string): string | null {
 }
 
 const MAX_PROBLEMS = 50;
-const MAX_BYTES = 512 * 1024;
+const MAX_LENGTH = 128 * 1024;
+const MAX_DEPTH = 64;
 
 export async function check(text: string, load: Loader): Promise<Problem[]> {
-  if (text.length > MAX_BYTES) return [{ from: 0, to: 1, severity: "warning", message: "This file is too large to be checked while you type." }];
+  const unchecked = text.length > MAX_LENGTH ? "too large" : flowDepth(text) > MAX_DEPTH ? "nested too deeply" : null;
+  if (unchecked) return [{ from: 0, to: 1, severity: "warning", message: `This file is ${unchecked} to be checked while you type.` }];
   const problems: Problem[] = [];
-  for (const document of parseAllDocuments(text, { uniqueKeys: true, stringKeys: true })) {
+  // The parser's own search for keys that are there twice compares each with each.
+  for (const document of parseAllDocuments(text, { uniqueKeys: false, stringKeys: true })) {
     if (!("errors" in document)) break;
     for (const error of document.errors) {
       problems.push({ from: error.pos[0], to: Math.max(error.pos[1], error.pos[0] + 1), severity: "error", message: firstLine(error.message) });
     }
-    if (document.errors.length === 0 && document.contents !== null) await checkObject(document as Document.Parsed, load, problems);
+    if (document.errors.length > 0 || document.contents === null) continue;
+    duplicates(document.contents as Node, problems, 0);
+    await checkObject(document as Document.Parsed, load, problems);
+    if (problems.length >= MAX_PROBLEMS) break;
   }
   return problems.slice(0, MAX_PROBLEMS);
 }
 
+/** How deep brackets and braces lie in each other; those in strings count, too, which does no harm here. */
+function flowDepth(text: string): number {
+  let depth = 0;
+  let deepest = 0;
+  for (const letter of text) {
+    if (letter === "[" || letter === "{") deepest = Math.max(deepest, ++depth);
+    else if (letter === "]" || letter === "}") depth = Math.max(0, depth - 1);
+  }
+  return deepest;
+}
+
+function duplicates(node: Node | null, problems: Problem[], depth: number): void {
+  if (depth > MAX_DEPTH || problems.length >= MAX_PROBLEMS) return;
+  if (isSeq(node)) for (const item of node.items) duplicates(item as Node, problems, depth + 1);
+  if (!isMap(node)) return;
+  const names = new Set<unknown>();
+  for (const { key, value } of node.items as Pair<Node, Node | null>[]) {
+    if (isScalar(key) && names.size === names.add(key.value).size) problems.push(problem(key as unknown as Node, "error", `${String(key.value)} is there twice`));
+    duplicates(value, problems, depth + 1);
+  }
+}
+
 function firstLine(text: string): string {
+  if (text.includes("call stack")) return "this is nested too deeply";
   return (text.split("\n")[0] ?? text).replace(/ at line \d+, column \d+:?$/, "");
 }
 

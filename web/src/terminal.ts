@@ -51,7 +51,7 @@ export class Shell {
   }
 
   private key(event: KeyboardEvent): boolean {
-    // Ctrl+Shift+Escape, or Escape twice in a row outside full-screen programs, leaves the terminal.
+    // F6 or Ctrl+Escape leaves the terminal; every other key belongs to the shell.
     if (event.type !== "keydown") return true;
     if (event.key === "F6" || (event.key === "Escape" && event.ctrlKey)) {
       event.preventDefault();

@@ -21,10 +21,11 @@ export function startTimer(element: HTMLElement, say: (text: string) => void): v
   // The server's clock, not this machine's, which may be wrong.
   const left = Number(element.dataset.secondsLeft);
   if (!Number.isFinite(left)) return;
-  const began = performance.now();
+  // Not performance.now, which stands still in some browsers while the machine sleeps.
+  const began = Date.now();
   let before = left;
   const tick = () => {
-    const now = left - (performance.now() - began) / 1000;
+    const now = left - (Date.now() - began) / 1000;
     element.textContent = clock(now);
     element.classList.toggle("urgent", now <= 300);
     const text = warning(before, now);
