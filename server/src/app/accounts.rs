@@ -74,7 +74,7 @@ impl App {
         let hash = user.as_ref().and_then(|user| user.password_hash.clone()).unwrap_or_else(|| NOBODYS_HASH.to_owned());
         let right = self.password_fits(password, hash).await?;
         let Some(user) = user.filter(|user| right && !user.disabled && user.password_hash.is_some()) else {
-            return Err(AppError::invalid("password", "login or password is wrong"));
+            return Err(AppError::invalid("password", "name or password is wrong"));
         };
         self.by_login.forget(&login);
         self.by_peer.forget(peer);
@@ -145,7 +145,7 @@ impl App {
         let Some(found) = self.store.link(&hash, self.clock.now()).await? else { return Err(gone()) };
         validate(registration)?;
         if self.store.user_by_login(registration.login.trim()).await?.is_some() {
-            return Err(AppError::invalid("login", "this login is taken"));
+            return Err(AppError::invalid("login", "this name is taken"));
         }
         if !self.store.use_link(&hash, self.clock.now()).await? {
             return Err(gone());
@@ -226,7 +226,7 @@ impl App {
             None => self.store.create_user(&user).await,
         };
         match stored {
-            Err(store::StoreError::Exists(_)) => return Err(AppError::invalid("login", "this login is taken")),
+            Err(store::StoreError::Exists(_)) => return Err(AppError::invalid("login", "this name is taken")),
             other => other?,
         }
         // The guest's session was made before there was a password: it does not outlive the change.

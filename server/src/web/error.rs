@@ -5,6 +5,7 @@ use crate::app::AppError;
 use askama::Template;
 use axum::{
     Json,
+    extract::rejection::{PathRejection, QueryRejection},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -14,6 +15,9 @@ use std::borrow::Cow;
 pub enum WebError {
     #[error("there is no such page")]
     NotFound,
+    /// A part of a page that is there: a file, a task.
+    #[error("there is no such {0}")]
+    NoSuch(&'static str),
     /// Must sign in first; carries where to go after.
     #[error("sign in first")]
     SignIn(String),
@@ -26,6 +30,11 @@ pub enum WebError {
     Conflict(String),
     #[error("too many tries; wait {0} seconds")]
     TooMany(u64),
+    /// More bytes than this.
+    #[error("this is larger than {} KiB", .0 >> 10)]
+    TooLarge(usize),
+    #[error("this took too long to arrive")]
+    TooSlow,
     #[error("{0}")]
     Unavailable(String),
     /// Ours. The cause goes to the log, not to the page.
@@ -40,12 +49,14 @@ impl WebError {
 
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::NoSuch(_) => StatusCode::NOT_FOUND,
             Self::SignIn(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -54,11 +65,14 @@ impl WebError {
     fn title(&self) -> &'static str {
         match self {
             Self::NotFound => "There is no such page",
+            Self::NoSuch(_) => "It is not there",
             Self::SignIn(_) => "Sign in first",
-            Self::Forbidden(_) => "Not for you",
+            Self::Forbidden(_) => "Not allowed",
             Self::BadRequest(_) => "That did not work",
             Self::Conflict(_) => "That is not possible now",
             Self::TooMany(_) => "Too many tries",
+            Self::TooLarge(_) => "Too large",
+            Self::TooSlow => "Too slow",
             Self::Unavailable(_) => "Not available now",
             Self::Internal(_) => "Something went wrong here",
         }
@@ -85,6 +99,7 @@ impl WebError {
 impl From<AppError> for WebError {
     fn from(error: AppError) -> Self {
         match error {
+            AppError::NotFound(part @ ("file" | "task" | "hint" | "snapshot" | "resource")) => Self::NoSuch(part),
             AppError::NotFound(_) => Self::NotFound,
             AppError::Forbidden(words) => Self::Forbidden(words.into()),
             AppError::Invalid { message, .. } => Self::BadRequest(message),
@@ -93,6 +108,19 @@ impl From<AppError> for WebError {
             AppError::Unavailable(words) => Self::Unavailable(words),
             error @ AppError::Internal { .. } => Self::internal(error),
         }
+    }
+}
+
+/// An address with a part that cannot be read leads nowhere.
+impl From<PathRejection> for WebError {
+    fn from(_: PathRejection) -> Self {
+        Self::NotFound
+    }
+}
+
+impl From<QueryRejection> for WebError {
+    fn from(error: QueryRejection) -> Self {
+        Self::BadRequest(format!("what follows the ? in this address cannot be read: {}", error.body_text()))
     }
 }
 
@@ -129,7 +157,7 @@ pub fn render(error: &WebError, frame: Frame, accept: &HeaderMap, request_id: Op
     let accepts = |kind: &str| accept.get(header::ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains(kind));
     if update::wants_update(accept) {
         let update = match error {
-            WebError::SignIn(_) => update::Update::go("/sign-in"),
+            WebError::SignIn(next) => update::Update::go(format!("/sign-in?next={}", percent(next))),
             error => update::Update::default().say("bad", error.text()),
         };
         return (error.status(), [(header::CONTENT_TYPE, update::MEDIA_TYPE)], Json(update).into_response().into_body()).into_response();

@@ -4,14 +4,14 @@
 use super::{
     Site, cluster_view,
     error::WebError,
-    extract::SignedInUser,
+    extract::{Path, Query, SignedInUser},
     pages::{lab, startup},
     update::Update,
 };
 use crate::app::{AttemptState, LiveEvent, LiveMessage, User};
 use askama::Template;
 use axum::{
-    extract::{Path, Query, State},
+    extract::State,
     response::{
         IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},

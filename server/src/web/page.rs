@@ -44,6 +44,16 @@ impl Frame {
     }
 }
 
+/// A file to keep. As much a visitor's own as a page.
+pub fn download(name: &'static str, kind: &'static str, text: String) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, kind.to_owned()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+    ];
+    (headers, text).into_response()
+}
+
 /// A rendered page. It carries a visitor's own data: nothing may keep it.
 pub fn page(template: &impl Template) -> Result<Response, WebError> {
     page_with(StatusCode::OK, template)

@@ -15,8 +15,10 @@ use axum::{
     Router,
     http::StatusCode,
     middleware::from_fn_with_state,
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
+use std::any::Any;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     compression::{
@@ -58,6 +60,8 @@ pub fn router(site: Site) -> Router {
         .route("/receipts/public-key", get(result::public_key))
         .fallback(async || WebError::NotFound)
         .method_not_allowed_fallback(async || WebError::NotFound)
+        // Within the visitor's layer, which makes a page of it.
+        .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(site.clone(), visitor::visitor))
         .route("/assets/{name}", get(assets::asset))
         .route("/healthz", get(async || (StatusCode::OK, "ok\n")))
@@ -66,4 +70,10 @@ pub fn router(site: Site) -> Router {
         // Live events go out as they happen; a compressor would hold them back.
         .layer(CompressionLayer::new().compress_when(SizeAbove::new(1024).and(NotForContentType::const_new("text/event-stream"))))
         .layer(CatchPanicLayer::new())
+}
+
+/// A handler's panic is an error of ours; its words go to the log.
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    WebError::internal(format!("a handler panicked: {}", words.unwrap_or("without words"))).into_response()
 }

@@ -4,12 +4,16 @@
 //! `{"type":"replayed"}`, `{"type":"ended","reason":…}` and `{"type":"unavailable","reason":…}` to it. The shell lives on when the
 //! page goes; a new page gets the scrollback replayed. The page's side is `web/src/terminal.ts`.
 
-use super::{Site, csrf, error::WebError, extract::SignedInUser};
+use super::{
+    Site, csrf,
+    error::WebError,
+    extract::{Path, Query, SignedInUser},
+};
 use axum::{
     body::Bytes,
     extract::{
-        Path, Query, State, WebSocketUpgrade,
-        ws::{Message, WebSocket},
+        State, WebSocketUpgrade,
+        ws::{Message, WebSocket, rejection::WebSocketUpgradeRejection},
     },
     http::HeaderMap,
     response::Response,
@@ -51,13 +55,14 @@ pub async fn terminal(
     Path(id): Path<String>,
     Query(size): Query<Size>,
     headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, WebError> {
     if !csrf::same_origin(&headers, &site.authority) {
         return Err(WebError::Forbidden("this came from another site".into()));
     }
     // Whose attempt it is, before anything is upgraded.
     site.app.attempt(&user, &id).await?;
+    let upgrade = upgrade.map_err(|_| WebError::BadRequest("only the terminal of a lab's page can use this address".to_owned()))?;
     let upgrade = upgrade.max_message_size(FRAME_LIMIT).max_frame_size(FRAME_LIMIT);
     Ok(upgrade.on_upgrade(async move |mut socket| {
         let shell = site.app.shell(&user, &id, (size.columns, size.rows)).await;

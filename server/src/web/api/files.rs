@@ -5,11 +5,11 @@ use crate::app::AppError;
 use crate::web::{
     Site,
     error::WebError,
-    extract::{SignedInUser, Upload},
+    extract::{Path, SignedInUser, Upload},
 };
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };

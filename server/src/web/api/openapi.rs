@@ -1,8 +1,12 @@
 //! GET /attempts/{id}/openapi/{path} : the cluster's own OpenAPI v3, for the editor's checks.
 
-use crate::web::{Site, error::WebError, extract::SignedInUser};
+use crate::web::{
+    Site,
+    error::WebError,
+    extract::{Path, SignedInUser},
+};
 use axum::{
-    extract::{Path, State},
+    extract::State,
     http::header,
     response::{IntoResponse, Response},
 };

@@ -99,11 +99,15 @@ pub async fn visitor(State(site): State<Site>, mut request: Request, next: Next)
         None => next.run(request).await,
     };
     if let Some(problem) = answer.extensions_mut().remove::<Arc<WebError>>() {
+        // What a person tells the operator, and what the operator looks for in the log.
+        let mut request_id = None;
         if let WebError::Internal(cause) = &*problem {
-            tracing::error!(path, "{}", crate::app::error::chain(&**cause));
+            let id = edge::id(&*site.app.random);
+            tracing::error!(path, request.id = id, "{}", crate::app::error::chain(&**cause));
+            request_id = Some(id);
         }
         let kept = answer.headers().get(header::RETRY_AFTER).cloned();
-        answer = error::render(&problem, visitor.frame(""), &headers, None);
+        answer = error::render(&problem, visitor.frame(""), &headers, request_id);
         if let Some(kept) = kept {
             answer.headers_mut().insert(header::RETRY_AFTER, kept);
         }

@@ -5,7 +5,7 @@ use crate::app::AppError;
 use crate::web::{
     Site,
     error::WebError,
-    extract::{Fields, SignedInUser},
+    extract::{Form, SignedInUser},
     middleware::visitor::Visitor,
     page::{Frame, page_with},
 };
@@ -71,11 +71,7 @@ async fn show(
 }
 
 /// POST /account/password : ends all sessions, this one too.
-pub async fn password(
-    State(site): State<Site>,
-    SignedInUser { user, visitor }: SignedInUser,
-    fields: Fields,
-) -> Result<Response, WebError> {
+pub async fn password(State(site): State<Site>, Form { user, visitor, fields, .. }: Form) -> Result<Response, WebError> {
     match site.app.change_password(&user, fields.get("old"), fields.get("new")).await {
         Ok(()) => {
             let cookies = AppendHeaders([(header::SET_COOKIE, site.cookies.forget(site.cookies.session_name()))]);

@@ -6,14 +6,14 @@ use crate::app::{Attempt, AttemptState};
 use crate::web::{
     Site,
     error::WebError,
-    extract::Fields,
+    extract::{Fields, Path},
     markdown,
     middleware::visitor::{Visitor, session_cookie},
     page::{Frame, page},
 };
 use askama::Template;
 use axum::{
-    extract::{Path, State},
+    extract::State,
     http::header,
     response::{AppendHeaders, IntoResponse, Redirect, Response},
 };
@@ -75,7 +75,15 @@ fn link(attempt: &Attempt, total: i64) -> AttemptLink {
 }
 
 /// POST /labs/{lab}/start : the attempt under way, or a new one. A visitor without an account becomes a guest, where guests are on.
-pub async fn start(State(site): State<Site>, visitor: Visitor, Path(id): Path<String>, _fields: Fields) -> Result<Response, WebError> {
+pub async fn start(
+    State(site): State<Site>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    fields: Result<Fields, WebError>,
+) -> Result<Response, WebError> {
+    if let Err(refusal) = fields {
+        return resume(&site, &visitor, &id).await?.ok_or(refusal);
+    }
     let (user, cookie) = match visitor.user {
         Some(user) => (user, None),
         None if site.app.settings().guests => {
@@ -93,6 +101,13 @@ pub async fn start(State(site): State<Site>, visitor: Visitor, Path(id): Path<St
     };
     let cookies = AppendHeaders(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
     Ok((cookies, Redirect::to(&format!("/attempts/{}", attempt.id))).into_response())
+}
+
+/// The way to an attempt that is under way. Changes nothing, so that a form may be too old for it: another tab was faster.
+async fn resume(site: &Site, visitor: &Visitor, lab: &str) -> Result<Option<Response>, WebError> {
+    let Some(user) = &visitor.user else { return Ok(None) };
+    let latest = site.app.latest_attempt(user, lab).await?.filter(|attempt| attempt.state.is_open());
+    Ok(latest.map(|attempt| Redirect::to(&format!("/attempts/{}", attempt.id)).into_response()))
 }
 
 #[cfg(test)]

@@ -5,18 +5,14 @@ use crate::app::{AppError, AttemptState, AttemptView, Purpose, ResetPoint as Poi
 use crate::web::{
     Site, cluster_view,
     error::WebError,
-    extract::{Fields, SignedInUser},
+    extract::{Form, Path, SignedInUser},
     markdown,
     middleware::visitor::Visitor,
-    page::{Frame, page},
+    page::{Frame, download, page},
     update::{Update, answer, wants_update},
 };
 use askama::Template;
-use axum::{
-    extract::{Path, State},
-    http::{HeaderMap, header},
-    response::{IntoResponse, Response},
-};
+use axum::{extract::State, response::Response};
 use checkers::Outcome;
 
 #[derive(Debug, Template)]
@@ -171,10 +167,8 @@ pub fn parts(view: &AttemptView, csrf: &str, now: jiff::Timestamp, only: Option<
 /// POST /attempts/{id}/check : one task or all.
 pub async fn check(
     State(site): State<Site>,
-    SignedInUser { user, visitor }: SignedInUser,
     Path(id): Path<String>,
-    headers: HeaderMap,
-    fields: Fields,
+    Form { user, visitor, headers, fields }: Form,
 ) -> Result<Response, WebError> {
     let one = fields.get("task");
     let which = if one.is_empty() { Which::All } else { Which::One(one.to_owned()) };
@@ -202,10 +196,8 @@ pub async fn check(
 /// POST /attempts/{id}/hints/{task} : takes the next hint; its price stood on the button.
 pub async fn hint(
     State(site): State<Site>,
-    SignedInUser { user, visitor }: SignedInUser,
     Path((id, task)): Path<(String, String)>,
-    headers: HeaderMap,
-    fields: Fields,
+    Form { user, visitor, headers, fields }: Form,
 ) -> Result<Response, WebError> {
     let number: usize = fields
         .get("number")
@@ -222,10 +214,8 @@ pub async fn hint(
 /// POST /attempts/{id}/reset
 pub async fn reset(
     State(site): State<Site>,
-    SignedInUser { user, .. }: SignedInUser,
     Path(id): Path<String>,
-    headers: HeaderMap,
-    fields: Fields,
+    Form { user, headers, fields, .. }: Form,
 ) -> Result<Response, WebError> {
     let to = Point::parse(fields.get("to")).ok_or_else(|| WebError::BadRequest("there is no such point to go back to".to_owned()))?;
     site.app.reset(&user, &id, &to).await?;
@@ -233,13 +223,7 @@ pub async fn reset(
 }
 
 /// POST /attempts/{id}/finish
-pub async fn finish(
-    State(site): State<Site>,
-    SignedInUser { user, .. }: SignedInUser,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    _fields: Fields,
-) -> Result<Response, WebError> {
+pub async fn finish(State(site): State<Site>, Path(id): Path<String>, Form { user, headers, .. }: Form) -> Result<Response, WebError> {
     site.app.finish(&user, &id).await?;
     Ok(answer(&headers, Update::go(format!("/attempts/{id}/result")), &format!("/attempts/{id}/result")))
 }
@@ -251,21 +235,14 @@ pub async fn kubeconfig(
     Path(id): Path<String>,
 ) -> Result<Response, WebError> {
     let text = site.app.kubeconfig(&user, &id, Purpose::Download, None).await?;
-    let headers = [
-        (header::CONTENT_TYPE, "application/yaml"),
-        (header::CONTENT_DISPOSITION, "attachment; filename=\"cordon.kubeconfig\""),
-        (header::CACHE_CONTROL, "no-store"),
-    ];
-    Ok((headers, text).into_response())
+    Ok(download("cordon.kubeconfig", "application/yaml", text))
 }
 
 /// POST /attempts/{id}/apply : a file of the workspace, through the API, as the learner.
 pub async fn apply(
     State(site): State<Site>,
-    SignedInUser { user, .. }: SignedInUser,
     Path(id): Path<String>,
-    headers: HeaderMap,
-    fields: Fields,
+    Form { user, headers, fields, .. }: Form,
 ) -> Result<Response, WebError> {
     let dry_run = fields.get("dry_run") == "true";
     let result = match site.app.apply_file(&user, &id, fields.get("path"), dry_run).await {

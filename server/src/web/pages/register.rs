@@ -5,13 +5,13 @@ use crate::app::{AppError, Registration};
 use crate::web::{
     Site,
     error::WebError,
-    extract::Fields,
+    extract::{Fields, Path},
     middleware::visitor::{Visitor, session_cookie},
     page::{Frame, page, page_with},
 };
 use askama::Template;
 use axum::{
-    extract::{Path, State},
+    extract::State,
     http::{StatusCode, header},
     response::{AppendHeaders, IntoResponse, Redirect, Response},
 };

@@ -5,15 +5,14 @@ use crate::app::{AttemptState, AttemptView, User};
 use crate::web::{
     Site,
     error::WebError,
-    extract::SignedInUser,
+    extract::{Path, SignedInUser},
     markdown,
     middleware::visitor::Visitor,
-    page::{Frame, page},
+    page::{Frame, download, page},
 };
 use askama::Template;
 use axum::{
-    extract::{Path, State},
-    http::header,
+    extract::State,
     response::{IntoResponse, Redirect, Response},
 };
 use checkers::Outcome;
@@ -123,19 +122,12 @@ pub async fn receipt(
     Path(id): Path<String>,
 ) -> Result<Response, WebError> {
     let receipt = site.app.receipt(&user, &id).await?.ok_or(WebError::NotFound)?;
-    let headers = [
-        (header::CONTENT_TYPE, "application/json"),
-        (header::CONTENT_DISPOSITION, "attachment; filename=\"receipt.json\""),
-        (header::CACHE_CONTROL, "no-store"),
-    ];
-    Ok((headers, receipt).into_response())
+    Ok(download("receipt.json", "application/json", receipt))
 }
 
 /// GET /receipts/public-key : for everybody.
 pub async fn public_key(State(site): State<Site>) -> Response {
-    let headers =
-        [(header::CONTENT_TYPE, "application/x-pem-file"), (header::CONTENT_DISPOSITION, "attachment; filename=\"public-key.pem\"")];
-    (headers, site.app.receipts_public_key()).into_response()
+    download("public-key.pem", "application/x-pem-file", site.app.receipts_public_key())
 }
 
 #[cfg(test)]

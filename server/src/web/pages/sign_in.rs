@@ -4,13 +4,13 @@ use crate::app::AppError;
 use crate::web::{
     Site,
     error::WebError,
-    extract::{Fields, Peer},
+    extract::{Fields, Peer, Query},
     middleware::visitor::{Visitor, session_cookie},
     page::{Frame, page, page_with},
 };
 use askama::Template;
 use axum::{
-    extract::{Query, State},
+    extract::State,
     http::{StatusCode, header},
     response::{AppendHeaders, IntoResponse, Redirect, Response},
 };
@@ -54,13 +54,17 @@ pub async fn sign_in(State(site): State<Site>, visitor: Visitor, Peer(peer): Pee
             Ok((cookies, Redirect::to(&next)).into_response())
         }
         Err(error @ (AppError::Invalid { .. } | AppError::TooMany { .. })) => {
-            let status =
-                if matches!(error, AppError::TooMany { .. }) { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::UNPROCESSABLE_ENTITY };
             let problem = Some(sentence(&error.to_string()));
-            page_with(
-                status,
-                &SignInPage { frame: visitor.frame("sign-in"), problem, login: fields.get("login").chars().take(64).collect(), next },
-            )
+            let login = fields.get("login").chars().take(64).collect();
+            let page = SignInPage { frame: visitor.frame("sign-in"), problem, login, next };
+            match error {
+                AppError::TooMany { seconds } => {
+                    let mut answer = page_with(StatusCode::TOO_MANY_REQUESTS, &page)?;
+                    answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+                    Ok(answer)
+                }
+                _ => page_with(StatusCode::UNPROCESSABLE_ENTITY, &page),
+            }
         }
         Err(error) => Err(error.into()),
     }

@@ -1,19 +1,15 @@
 //! GET /admin/users : people and their roles, for admins.
 
-use crate::app::Role;
+use crate::app::{Role, User};
 use crate::web::{
     Site,
     error::WebError,
-    extract::{Fields, SignedInUser},
+    extract::{Form, Path, SignedInUser},
     page::{Frame, page},
     update::{Update, answer},
 };
 use askama::Template;
-use axum::{
-    extract::{Path, State},
-    http::HeaderMap,
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 
 #[derive(Debug, Template)]
 #[template(path = "pages/users.html")]
@@ -39,7 +35,7 @@ pub struct UserRow {
 const ROLES: [Role; 4] = [Role::Learner, Role::Instructor, Role::Interviewer, Role::Admin];
 
 pub async fn users(State(site): State<Site>, admin: SignedInUser) -> Result<Response, WebError> {
-    only_admins(&admin)?;
+    only_admins(&admin.user)?;
     let mut rows = Vec::new();
     for user in site.app.users().await? {
         rows.push(UserRow {
@@ -59,13 +55,11 @@ pub async fn users(State(site): State<Site>, admin: SignedInUser) -> Result<Resp
 /// POST /admin/users/{id}
 pub async fn change(
     State(site): State<Site>,
-    admin: SignedInUser,
     Path(id): Path<String>,
-    headers: HeaderMap,
-    fields: Fields,
+    Form { user: admin, headers, fields, .. }: Form,
 ) -> Result<Response, WebError> {
     only_admins(&admin)?;
-    if id == admin.user.id {
+    if id == admin.id {
         return Err(WebError::Conflict("nobody changes their own role".to_owned()));
     }
     let (role, disabled) = match fields.get("do") {
@@ -79,8 +73,8 @@ pub async fn change(
 }
 
 /// Whether the page exists is nobody else's business.
-fn only_admins(visitor: &SignedInUser) -> Result<(), WebError> {
-    if visitor.user.role == Role::Admin { Ok(()) } else { Err(WebError::NotFound) }
+fn only_admins(user: &User) -> Result<(), WebError> {
+    if user.role == Role::Admin { Ok(()) } else { Err(WebError::NotFound) }
 }
 
 #[cfg(test)]
