@@ -1,154 +1,40 @@
-//! Tier: browser. A guest does the first lab in headless Chromium, with terminal and editor, at two widths; axe-core and the console
-//! must have nothing to say. Screenshots go to `target/screenshots` or to `CORDON_SCREENSHOTS`.
+//! Tier: browser. A guest does the first lab in headless Chromium, with terminal and editor, at two widths, in light and dark, and once
+//! with the keyboard alone; axe-core and the console must have nothing to say.
 
-use fantoccini::{Client, ClientBuilder, Locator, wd::WebDriverCompatibleCommand};
 use serde_json::{Value, json};
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    time::Duration,
+use std::{fs, process::Command, time::Duration};
+use tests::{
+    browser::{Walk, key},
+    not_run, root,
+    sandbox::cordon,
 };
-use tests::{not_run, root, sandbox::cordon};
 use tokio::time::Instant;
 
-/// A process that dies with the test.
-struct Process(Child);
+/// One browser at a time: two of them, each with its server, are more than a small machine can do in the time that people wait.
+static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+/// Runs `steps` with a browser, and closes it however they end.
+async fn with_browser<F: Future<Output = ()> + Send + 'static>(what: &str, steps: impl FnOnce(std::sync::Arc<Walk>) -> F) {
+    let _one = ONE.lock().await;
+    let walk = match Walk::begin().await {
+        Ok(walk) => std::sync::Arc::new(walk),
+        Err(why) => return not_run(what, &why),
+    };
+    let result = tokio::spawn(steps(walk.clone())).await;
+    let _ = walk.client.clone().close().await;
+    if let Err(error) = result {
+        std::panic::resume_unwind(error.into_panic());
     }
 }
 
-/// Starts `command` and gives what follows `mark` on the first line that holds it.
-fn start(mut command: Command, mark: &str) -> Result<(Process, String), String> {
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).stdin(Stdio::null()).spawn().map_err(|error| error.to_string())?;
-    let lines = BufReader::new(child.stdout.take().ok_or("no output")?).lines();
-    let process = Process(child);
-    let (sender, receiver) = std::sync::mpsc::channel();
-    let mark = mark.to_owned();
-    // The reader goes on for ever, so that the program never stands before a full pipe.
-    std::thread::spawn(move || {
-        for line in lines.map_while(Result::ok) {
-            if let Some((_, rest)) = line.split_once(&mark) {
-                let _ = sender.send(rest.trim().to_owned());
-            }
-        }
-    });
-    let found = receiver.recv_timeout(Duration::from_secs(60)).map_err(|_| "it did not say that it is ready".to_owned())?;
-    Ok((process, found))
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_earns_a_hundred_points() {
+    with_browser("the browser suite", async |walk| lab(&walk).await).await;
 }
 
-/// A command of chromedriver beyond the standard.
-#[derive(Debug)]
-struct Chrome(&'static str, Value);
-
-impl WebDriverCompatibleCommand for Chrome {
-    fn endpoint(&self, base_url: &url::Url, session_id: Option<&str>) -> Result<url::Url, url::ParseError> {
-        base_url.join(&format!("session/{}/{}", session_id.unwrap_or_default(), self.0))
-    }
-
-    fn method_and_body(&self, _request_url: &url::Url) -> (http::Method, Option<String>) {
-        (http::Method::POST, Some(self.1.to_string()))
-    }
-}
-
-struct Walk {
-    client: Client,
-    url: String,
-    pictures: PathBuf,
-}
-
-impl Walk {
-    async fn js(&self, script: &str) -> Value {
-        self.client.execute(script, vec![]).await.unwrap_or_else(|error| panic!("{script}: {error}"))
-    }
-
-    /// Waits until the expression is true in the page.
-    async fn until(&self, what: &str, expression: &str) {
-        let started = Instant::now();
-        while self.client.execute(&format!("return !!({expression})"), vec![]).await.ok() != Some(Value::Bool(true)) {
-            if started.elapsed() > Duration::from_secs(45) {
-                self.picture("failed").await;
-                let text = self.js("return document.body.innerText + document.querySelector('.xterm-rows')?.textContent").await;
-                panic!("never: {what}\n{}", text.as_str().unwrap_or_default());
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    async fn click(&self, selector: &str) {
-        self.js(&format!("document.querySelector({selector:?}).scrollIntoView({{block: 'center'}})")).await;
-        let element = self.client.find(Locator::Css(selector)).await.unwrap_or_else(|error| panic!("{selector}: {error}"));
-        element.click().await.unwrap_or_else(|error| panic!("{selector}: {error}"));
-    }
-
-    async fn width(&self, width: u32, height: u32) {
-        let metrics = json!({"cmd": "Emulation.setDeviceMetricsOverride", "params": {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}});
-        self.client.issue_cmd(Chrome("goog/cdp/execute", metrics)).await.expect("the window takes its size");
-    }
-
-    async fn picture(&self, name: &str) {
-        let image = self.client.screenshot().await.expect("a picture");
-        fs::write(self.pictures.join(format!("{name}.png")), image).expect("the picture is written");
-    }
-
-    /// The page at both widths: nothing wider than the window, nothing serious for axe-core.
-    async fn judge(&self, name: &str) {
-        for (width, height) in [(360, 740), (1280, 860)] {
-            self.width(width, height).await;
-            self.picture(&format!("{name}-{width}")).await;
-            let wide = self.js("const e = document.scrollingElement; return e.scrollWidth - e.clientWidth").await;
-            assert!(wide.as_i64() <= Some(0), "{name} at {width}: the page is {wide} pixels too wide");
-            self.axe(&format!("{name} at {width}")).await;
-        }
-    }
-
-    async fn axe(&self, what: &str) {
-        let Ok(axe) = fs::read_to_string(root().join("web/node_modules/axe-core/axe.min.js")) else {
-            not_run("axe-core", "web/node_modules is not installed; run: make web");
-            return;
-        };
-        self.client.execute(&axe, vec![]).await.expect("axe-core loads");
-        let script = "const done = arguments[arguments.length - 1]; axe.run().then((r) => done(r.violations.filter((v) => ['serious', 'critical'].includes(v.impact))\
-                      .map((v) => v.id + ': ' + v.nodes.map((n) => n.html.slice(0, 160) + ' ' + n.failureSummary).join('\\n'))), (e) => done([String(e)]))";
-        let found = self.client.execute_async(script, vec![]).await.expect("axe-core runs");
-        assert_eq!(found, json!([]), "{what}");
-    }
-
-    /// Nothing in the console but what the browser itself remarks on.
-    async fn console(&self) {
-        let log = self.client.issue_cmd(Chrome("se/log", json!({"type": "browser"}))).await.expect("the console's log");
-        let bad: Vec<&Value> =
-            log.as_array().into_iter().flatten().filter(|line| matches!(line["level"].as_str(), Some("SEVERE" | "WARNING"))).collect();
-        assert!(bad.is_empty(), "{bad:#?}");
-    }
-
-    /// Pastes into whatever has the focus, as a person would.
-    async fn paste(&self, text: &str) {
-        let script = "const data = new DataTransfer(); data.setData('text/plain', arguments[0]); \
-                      document.activeElement.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data, bubbles: true, cancelable: true}))";
-        self.client.execute(script, vec![json!(text)]).await.expect("it pastes");
-    }
-
-    async fn keys(&self, text: &str) {
-        self.client.active_element().await.expect("something has the focus").send_keys(text).await.expect("keys");
-    }
-
-    /// Types a command into the terminal and waits until the shell has done it.
-    async fn shell(&self, command: &str) {
-        self.js("document.querySelector('#terminal textarea').focus()").await;
-        let mark = format!("done{}", command.len() * 31 + usize::from(command.as_bytes()[0]));
-        // The mark is put together by the shell, so that the echo of the command is not taken for it.
-        self.paste(&format!("{command}; echo \"{}\"'{}'", &mark[..2], &mark[2..])).await;
-        self.keys("\u{e007}").await;
-        self.until(command, &format!("document.querySelector('.xterm-rows').textContent.includes('{mark}')")).await;
-        self.keys("clear\u{e007}").await;
-        self.until("an empty screen", &format!("!document.querySelector('.xterm-rows').textContent.includes('{mark}')")).await;
-    }
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keyboard_is_enough() {
+    with_browser("the keyboard's walk", async |walk| keyboard(&walk).await).await;
 }
 
 /// A file of the lab with this attempt's values.
@@ -162,68 +48,12 @@ fn lab_file(path: &str, values: &[(&str, String)]) -> String {
     text
 }
 
-fn present(program: &str) -> bool {
-    Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_guest_earns_a_hundred_points() {
-    let chromium = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| present(name));
-    let Some(chromium) = chromium.filter(|_| present("chromedriver")) else {
-        return not_run("the browser suite", "Chromium or chromedriver is missing; install them: apt-get install chromium chromium-driver");
-    };
-    if !root().join("web/dist/lab.js").is_file() {
-        return not_run("the browser suite", "the pages are not bundled; run: make web");
-    }
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut serve = Command::new(cordon());
-    serve.current_dir(folder.path()).env_remove("CORDON_CONFIG");
-    serve.arg("serve").arg("--data").arg(folder.path().join("data")).args(["--listen", "127.0.0.1:0", "--gateway-listen", "127.0.0.1:0"]);
-    let (_server, url) = start(serve, "Cordon is ready: ").expect("cordon serves");
-    let mut driver = Command::new("chromedriver");
-    driver.arg("--port=0");
-    let (_driver, port) = start(driver, "started successfully on port ").expect("chromedriver starts");
-
-    let profile = folder.path().join("profile");
-    let arguments: Vec<String> = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-    ]
-    .into_iter()
-    .map(str::to_owned)
-    .chain([format!("--user-data-dir={}", profile.display())])
-    .collect();
-    let capabilities = json!({
-        "goog:chromeOptions": {"args": arguments, "binary": which(chromium)},
-        "goog:loggingPrefs": {"browser": "ALL"},
-        "unhandledPromptBehavior": "accept",
-    });
-    let client = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new())
-        .capabilities(capabilities.as_object().cloned().unwrap_or_default())
-        .connect(&format!("http://127.0.0.1:{}", port.trim_end_matches('.')))
-        .await
-        .expect("a browser");
-    let pictures = std::env::var_os("CORDON_SCREENSHOTS").map_or_else(|| root().join("target/screenshots"), PathBuf::from);
-    fs::create_dir_all(&pictures).expect("a folder for pictures");
-    let walk = Walk { client: client.clone(), url, pictures };
-    let result = tokio::spawn(async move { lab(&walk, folder.path()).await }).await;
-    let _ = client.close().await;
-    if let Err(error) = result {
-        std::panic::resume_unwind(error.into_panic());
-    }
-}
-
-async fn lab(walk: &Walk, folder: &Path) {
+async fn lab(walk: &Walk) {
+    let folder = walk.folder.path();
     for (path, name) in
         [("/", "catalogue"), ("/sign-in", "sign-in"), ("/register", "register"), ("/labs/secure-single-node-gpu-cluster", "intro")]
     {
-        walk.client.goto(&format!("{}{path}", walk.url)).await.expect("the page opens");
+        walk.goto(path).await;
         walk.judge(name).await;
         walk.console().await;
     }
@@ -334,15 +164,110 @@ async fn lab(walk: &Walk, folder: &Path) {
         .output()
         .expect("cordon verifies");
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
-    walk.client.goto(&format!("{}/account", walk.url)).await.expect("the page opens");
+    walk.goto("/account").await;
     walk.judge("account").await;
     walk.console().await;
 }
 
-fn which(program: &str) -> String {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .map(|folder| folder.join(program))
-        .find(|file| file.is_file())
-        .map_or_else(|| program.to_owned(), |file| file.display().to_string())
+/// Nothing is clicked, and no script moves the focus.
+async fn keyboard(walk: &Walk) {
+    let active = async |selector: &str| walk.until(selector, &format!("document.activeElement.matches({selector:?})")).await;
+    walk.goto("/labs/secure-single-node-gpu-cluster").await;
+    walk.tab_to(".skip", false).await;
+    walk.keys(key::ENTER).await;
+    active("#main").await;
+    walk.tab_to("#start", false).await;
+    walk.keys(key::ENTER).await;
+    walk.until("the lab", "document.getElementById('lab')").await;
+
+    // The second link of the page skips to the workbench; arrows choose a panel.
+    walk.tab_to(".skip[href='#workbench']", false).await;
+    walk.keys(key::ENTER).await;
+    active("#workbench").await;
+    walk.tab_to("[role=tab][aria-selected=true]", false).await;
+    walk.keys(key::HOME).await;
+    walk.keys(key::RIGHT).await;
+    active("#tab-editor").await;
+    walk.until("a file", "document.querySelector('.cm-content') && document.getElementById('file').value").await;
+    walk.tab_to(".cm-content", false).await;
+    walk.keys("# typed").await;
+    walk.keys(key::TAB).await;
+    active(".cm-content").await;
+    walk.until("text that is not saved", "document.querySelector('[data-state]').textContent === 'not saved'").await;
+    walk.keys(key::ESCAPE).await;
+    walk.keys(key::TAB).await;
+    walk.until("a way out of the editor", "!document.activeElement.matches('.cm-content')").await;
+    walk.tab_to("[data-do=save]", true).await;
+    walk.keys(key::ENTER).await;
+    walk.until("a file that is saved", "document.querySelector('[data-state]').textContent === 'saved'").await;
+
+    // The matrix: one stop for Tab, arrows inside, the reason below.
+    walk.tab_to("#tab-editor", true).await;
+    walk.keys(key::RIGHT).await;
+    active("#tab-cluster").await;
+    walk.until("a matrix", "document.querySelector('#cell-1-1')").await;
+    walk.tab_to(".matrix .cell", false).await;
+    walk.keys(key::RIGHT).await;
+    active("#cell-0-1").await;
+    walk.keys(key::DOWN).await;
+    walk.keys(key::DOWN).await;
+    active("#cell-2-1").await;
+    walk.until("the reason", "document.getElementById('matrix-why').textContent === document.activeElement.title").await;
+    let reason = walk.js("return document.activeElement.title").await;
+    assert!(reason.as_str().is_some_and(|reason| reason.contains(" to ")), "{reason}");
+    walk.picture("matrix-by-keyboard").await;
+
+    // Into the terminal and out of it again.
+    walk.tab_to("#tab-cluster", true).await;
+    walk.keys(key::HOME).await;
+    active("#tab-terminal").await;
+    let jail = walk.js("return !!document.getElementById('terminal')").await == Value::Bool(true);
+    if jail {
+        walk.until("the terminal", "document.getElementById('terminal-state').textContent === 'connected'").await;
+        walk.tab_to("#terminal textarea", false).await;
+        walk.keys(&format!("echo by-keyboard | tr a-z A-Z{}", key::ENTER)).await;
+        walk.until("what the shell answers", "document.querySelector('.xterm-rows').textContent.includes('BY-KEYBOARD')").await;
+        walk.keys(key::TAB).await;
+        active("#terminal textarea").await;
+        walk.keys(key::F6).await;
+        active("#terminal-leave").await;
+        walk.picture("terminal-left").await;
+        walk.keys(key::ENTER).await;
+        active("#tab-terminal").await;
+        // A command of the instructions goes to the command line and waits there for Enter.
+        walk.tab_to(".step[open] button[data-run]", true).await;
+        let command = walk.js("return document.activeElement.closest('figure').querySelector('code').textContent.split('\\n').pop()").await;
+        let words = command.as_str().and_then(|command| command.split(' ').next()).unwrap_or_default().to_owned();
+        walk.keys(key::ENTER).await;
+        active("#terminal textarea").await;
+        walk.until("the command", &format!("document.querySelector('.xterm-rows').textContent.includes({words:?})")).await;
+        walk.keys(key::F6).await;
+        active("#terminal-leave").await;
+    } else {
+        not_run("the terminal", "the shell's jail cannot run here");
+    }
+
+    // A check, its findings, a hint: what has the focus keeps it although the card is drawn anew.
+    walk.tab_to("#check-gpu", true).await;
+    walk.keys(key::ENTER).await;
+    walk.until("a finding", "document.querySelector('#task-gpu .findings li')").await;
+    active("#check-gpu").await;
+    walk.tab_to("#hint-gpu", true).await;
+    walk.keys(key::ENTER).await;
+    walk.until("a hint", "document.querySelector('#task-gpu .hint')").await;
+
+    // A reset and the end ask first.
+    walk.tab_to("#more > summary", false).await;
+    walk.keys(key::ENTER).await;
+    walk.tab_to("#resets button", false).await;
+    walk.keys(key::ENTER).await;
+    walk.say_yes().await;
+    walk.until("a reset", "document.querySelector('.note.good')?.textContent.includes('as they were')").await;
+    walk.tab_to("form[action$='/finish'] button", false).await;
+    walk.keys(key::ENTER).await;
+    walk.say_yes().await;
+    walk.until("the result", "document.getElementById('final-score')").await;
+    walk.tab_to("a[href$='/receipt']", false).await;
+    walk.tab_to("figure.code button[data-copy]", false).await;
+    walk.console().await;
 }
