@@ -69,12 +69,19 @@ pub fn learner() -> UserInfo {
     }
 }
 
+/// The parser draws the place below its words; the editor marks it already.
+fn in_one_line(error: &str) -> String {
+    let line = error.lines().next().unwrap_or_default();
+    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+}
+
 /// The objects of a multi-document YAML text; a `List` counts as its items. Bounded in size and number; anchors may not multiply.
 pub fn documents(yaml: &str) -> Result<Vec<Value>, AppError> {
     if yaml.len() > LIMIT {
         return Err(AppError::invalid("yaml", format!("larger than {} KiB", LIMIT / 1024)));
     }
-    let parsed: Vec<Value> = serde_saphyr::from_multiple(yaml).map_err(|error| AppError::invalid("yaml", error.to_string()))?;
+    let parsed: Vec<Value> =
+        serde_saphyr::from_multiple(yaml).map_err(|error| AppError::invalid("yaml", in_one_line(&error.to_string())))?;
     let mut objects = Vec::new();
     for document in parsed {
         match document {
@@ -106,7 +113,8 @@ mod tests {
         assert_eq!(count("kind: List\nitems:\n- {kind: A}\n- {kind: B}\n"), Ok(2));
         assert_eq!(count(""), Err("there is no object in it".to_owned()));
         assert!(count("- 1\n").unwrap_err().contains("must be an object"));
-        assert!(count("a: [1\n").is_err());
+        let unclosed = count("a: [1\nb: 2\n").unwrap_err();
+        assert!(unclosed.starts_with("line 2") && !unclosed.contains('\n'), "{unclosed}");
         assert!(count(&"a".repeat(LIMIT + 1)).unwrap_err().contains("larger"));
         assert!(count(&"---\na: 1\n".repeat(201)).unwrap_err().contains("more than"));
         let bomb = (0..40).fold("x0: &x0 [1,1,1,1,1,1,1,1,1,1]\n".to_owned(), |text, n| {

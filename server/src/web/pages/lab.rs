@@ -238,6 +238,16 @@ pub async fn kubeconfig(
     Ok(download("cordon.kubeconfig", "application/yaml", text))
 }
 
+/// Words that quote what they complain about may be as long as a file.
+fn short(words: &str) -> String {
+    const LETTERS: usize = 1_000;
+    let mut short: String = words.chars().take(LETTERS).collect();
+    if short.len() < words.len() {
+        short.push('…');
+    }
+    short
+}
+
 /// POST /attempts/{id}/apply : a file of the workspace, through the API, as the learner.
 pub async fn apply(
     State(site): State<Site>,
@@ -250,14 +260,14 @@ pub async fn apply(
         Ok(applied) => {
             let dry = if dry_run { " (dry run)" } else { "" };
             let line = |one: &crate::app::Applied| match &one.problem {
-                Some(problem) => format!("{}: {problem}", one.object),
+                Some(problem) => format!("{}: {}", one.object, short(problem)),
                 None => format!("{} {}{dry}", one.object, one.action),
             };
             let tone = if applied.iter().any(|one| one.problem.is_some()) { "bad" } else { "good" };
             ApplyResult { tone, lines: applied.iter().map(line).collect() }
         }
         // Not YAML, and the like: words for the learner, beside the editor.
-        Err(AppError::Invalid { message, .. }) => ApplyResult { tone: "bad", lines: vec![message] },
+        Err(AppError::Invalid { message, .. }) => ApplyResult { tone: "bad", lines: vec![short(&message)] },
         Err(error) => return Err(error.into()),
     };
     let (tone, words) = if result.tone == "good" {
