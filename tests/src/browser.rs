@@ -158,7 +158,7 @@ impl Walk {
         element.click().await.unwrap_or_else(|error| panic!("{selector}: {error}"));
     }
 
-    async fn width(&self, width: u32, height: u32) {
+    pub async fn width(&self, width: u32, height: u32) {
         let metrics = json!({"cmd": "Emulation.setDeviceMetricsOverride", "params": {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}});
         self.client.issue_cmd(Chrome("goog/cdp/execute", metrics)).await.expect("the window takes its size");
     }
@@ -254,8 +254,14 @@ impl Walk {
         let press = if back { format!("{}{}", key::SHIFT, key::TAB) } else { key::TAB.to_owned() };
         for _ in 0..120 {
             self.keys(&press).await;
-            let focus = self.js(FOCUS).await;
-            assert_eq!(focus["seen"], true, "the focus is not seen on {} after {stops:#?}", focus["what"]);
+            let started = Instant::now();
+            let mut focus = self.js(FOCUS).await;
+            // The editor marks itself a moment later.
+            while focus["seen"] != true {
+                assert!(started.elapsed() < Duration::from_secs(5), "the focus is not seen on {} after {stops:#?}", focus["what"]);
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                focus = self.js(FOCUS).await;
+            }
             if self.js(&format!("return document.activeElement.matches({selector:?})")).await == Value::Bool(true) {
                 return;
             }

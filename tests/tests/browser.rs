@@ -172,6 +172,7 @@ async fn lab(walk: &Walk) {
 /// Nothing is clicked, and no script moves the focus.
 async fn keyboard(walk: &Walk) {
     let active = async |selector: &str| walk.until(selector, &format!("document.activeElement.matches({selector:?})")).await;
+    walk.width(1280, 860).await;
     walk.goto("/labs/secure-single-node-gpu-cluster").await;
     walk.tab_to(".skip", false).await;
     walk.keys(key::ENTER).await;
