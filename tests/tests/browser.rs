@@ -78,6 +78,8 @@ async fn lab(walk: &Walk) {
         not_run("the terminal", "the shell's jail cannot run here");
     }
     walk.judge("lab").await;
+    walk.click(".step[open] [data-copy]").await;
+    walk.until("a copy", "document.querySelector('#live .toast')?.textContent === 'Copied.'").await;
     // A task that is not done says why; its hint shows the price.
     walk.click("#check-gpu").await;
     walk.until("a finding", "document.querySelector('#task-gpu .findings li')").await;

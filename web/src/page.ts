@@ -40,11 +40,20 @@ document.addEventListener("submit", (event) => {
 document.addEventListener("click", (event) => {
   const button = (event.target as Element).closest<HTMLElement>("button[data-copy]");
   if (!button) return;
-  const text = button.closest("figure")?.querySelector("code")?.textContent ?? "";
-  // The clipboard needs a secure page; a class over plain HTTP has to select by hand.
-  if (!navigator.clipboard) announce("Your browser allows copying only on a secure page. Select the text and copy it.", "bad");
-  else void navigator.clipboard.writeText(text).then(() => announce("Copied.", "info"), () => announce("Not copied: the browser refused.", "bad"));
+  const code = button.closest("figure")?.querySelector("code");
+  if (code) void copy(code).then((copied) => (copied ? announce("Copied.", "info") : announce("Not copied: the browser refused. Select the text and copy it.", "bad")));
 });
+
+async function copy(code: Element): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(code.textContent ?? "");
+    return true;
+  } catch {
+    // The clipboard needs a secure page; a class over plain HTTP has only the old way: what is selected is copied.
+    getSelection()?.selectAllChildren(code);
+    return document.execCommand("copy");
+  }
+}
 
 // Tabs, as the ARIA practices describe them: arrows move, only the chosen tab is in the tab order.
 function select(tab: HTMLElement, focus: boolean): void {

@@ -137,9 +137,12 @@ fn check(site: &Site, visitor: &Visitor, given: &str) -> Result<(), WebError> {
 
 async fn body(body: Body, limit: usize, patience: Duration) -> Result<Vec<u8>, WebError> {
     let read = tokio::time::timeout(patience, axum::body::to_bytes(body, limit)).await.map_err(|_| WebError::TooSlow)?;
-    read.map(Vec::from).map_err(|error| match error.source().is_some_and(<dyn Error>::is::<http_body_util::LengthLimitError>) {
-        true => WebError::TooLarge(limit),
-        false => WebError::BadRequest("the connection broke before everything had arrived".to_owned()),
+    read.map(Vec::from).map_err(|error| {
+        if error.source().is_some_and(<dyn Error>::is::<http_body_util::LengthLimitError>) {
+            WebError::TooLarge(limit)
+        } else {
+            WebError::BadRequest("the connection broke before everything had arrived".to_owned())
+        }
     })
 }
 
