@@ -170,9 +170,12 @@ impl Config {
         let wrong = |key, why: String| ConfigError::Value { file: name.to_owned(), key, why };
         let web_listen = overrides.web_listen.or(file.web.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
         let gateway_listen = overrides.gateway_listen.or(file.gateway.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8443)));
-        let public_url = match overrides.public_url.or(file.public_url) {
-            Some(text) => Some(web_url(&text).map_err(|why| wrong("public_url", why))?),
-            None => None,
+        let public_url = match (overrides.public_url, file.public_url) {
+            (Some(text), _) => {
+                Some(web_url(&text).map_err(|why| ConfigError::Value { file: "the command line".to_owned(), key: "--public-url", why })?)
+            }
+            (None, Some(text)) => Some(web_url(&text).map_err(|why| wrong("public_url", why))?),
+            (None, None) => None,
         };
         let gateway_url = match file.gateway.public_url {
             Some(text) => match web_url(&text) {

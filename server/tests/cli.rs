@@ -46,6 +46,45 @@ fn a_reader_that_goes_away_is_no_failure() {
     }
 }
 
+/// What is wrong, and where: a file, an option, a field. Once.
+#[test]
+fn bad_input_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    std::fs::write(folder.path().join("bad.toml"), "[web]\nlisten = 3\n").unwrap();
+    std::fs::write(folder.path().join("bomb.yaml"), "[".repeat(100_000)).unwrap();
+    std::fs::write(folder.path().join("latin.yaml"), b"a: \xff\xfe\n").unwrap();
+    for (line, code, words) in [
+        (
+            format!("serve --data d --listen 127.0.0.1:{port}"),
+            1,
+            format!("the pages cannot listen on 127.0.0.1:{port}: Address already in use"),
+        ),
+        ("serve --config none.toml --data d".to_owned(), 1, "cannot read none.toml: No such file".to_owned()),
+        ("serve --config bad.toml --data d".to_owned(), 1, "bad.toml, line 2: ".to_owned()),
+        ("serve --public-url lab --data d".to_owned(), 1, "the command line: --public-url: \"lab\" is no URL".to_owned()),
+        ("scan a".to_owned(), 1, "KUBECONFIG must lead to your lab's cluster".to_owned()),
+        ("verify none.json".to_owned(), 1, "cannot read none.json: No such file".to_owned()),
+        ("check pod-security bomb.yaml".to_owned(), 2, "bomb.yaml: ".to_owned()),
+        ("check pod-security latin.yaml".to_owned(), 2, "latin.yaml: ".to_owned()),
+        ("check pod-security --level none a".to_owned(), 2, "privileged, baseline, restricted".to_owned()),
+        ("sandbox up --node name=A".to_owned(), 2, "a node needs a name".to_owned()),
+        ("user role nobody admin --data d".to_owned(), 1, "there is no account \"nobody\"".to_owned()),
+        ("user add ada --data d".to_owned(), 1, "no password on standard input".to_owned()),
+    ] {
+        let output = cordon(folder.path()).args(line.split(' ')).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "cordon {line}: {said}");
+        assert!(said.contains(&words) && said.matches("No such file").count() <= 1 && said.len() < 2_000, "cordon {line}: {said}");
+    }
+    let mut adding = cordon(folder.path());
+    let mut adding = adding.args(["user", "add", "ada", "--data", "d"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    adding.stdin.take().unwrap().write_all(b"short\n").unwrap();
+    let said = String::from_utf8(adding.wait_with_output().unwrap().stderr).unwrap();
+    assert_eq!(said, "cordon: password: at least 10 characters\n");
+}
+
 /// A server that knows one image; answers `times` requests.
 fn scanner(times: usize) -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -2,6 +2,7 @@
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+use crate::app::error::chain;
 use crate::telemetry;
 use clap::{Parser, Subcommand};
 use std::{fmt::Display, io::Write, process::ExitCode};
@@ -97,7 +98,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            complain(format_args!("cordon: {error:#}"));
+            complain(format_args!("cordon: {}", chain(&*error)));
             ExitCode::FAILURE
         }
     }

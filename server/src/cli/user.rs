@@ -1,6 +1,6 @@
 //! `cordon user …`: accounts from the command line, for who has the data folder.
 
-use crate::app::error::chain;
+use crate::app::AppError;
 use crate::cli::{print, serve};
 use anyhow::{Context, bail};
 use clap::{Subcommand, ValueEnum};
@@ -125,7 +125,7 @@ async fn act(database: &Database, action: Action) -> anyhow::Result<()> {
             }
         }
         Action::Add(registration, role) => {
-            let user = rules.account(&registration, role).map_err(|error| anyhow::anyhow!("{}", chain(&error)))?;
+            let user = rules.account(&registration, role).map_err(named)?;
             match database.create_user(&user).await {
                 Err(store::StoreError::Exists(_)) => bail!("the login {:?} is taken", registration.login),
                 other => other?,
@@ -146,12 +146,20 @@ async fn act(database: &Database, action: Action) -> anyhow::Result<()> {
         }
         Action::Password(login, password) => {
             let user = find(database, &login).await?;
-            let password_hash = Some(rules.hash(&password).map_err(|error| anyhow::anyhow!("{}", chain(&error)))?);
+            let password_hash = Some(rules.hash(&password).map_err(named)?);
             database.update_user(&User { password_hash, ..user.clone() }).await?;
             database.delete_sessions_of(&user.id).await?;
         }
     }
     Ok(())
+}
+
+/// With the field that is wrong: a form shows the words beside it, a line does not.
+fn named(error: AppError) -> anyhow::Error {
+    match error {
+        AppError::Invalid { field, message } => anyhow::anyhow!("{field}: {message}"),
+        error => error.into(),
+    }
 }
 
 async fn find(database: &Database, login: &str) -> anyhow::Result<User> {
