@@ -168,9 +168,9 @@ impl Walk {
         fs::write(self.pictures.join(format!("{name}.png")), image).expect("the picture is written");
     }
 
-    /// The page at both widths and in the dark: nothing wider than the window, nothing serious for axe-core.
+    /// The page on a phone, a tablet and a desk, and in the dark: nothing wider than the window, nothing serious for axe-core.
     pub async fn judge(&self, name: &str) {
-        for (width, height) in [(360, 740), (1280, 860)] {
+        for (width, height) in [(768, 1024), (360, 740), (1280, 860)] {
             self.width(width, height).await;
             self.picture(&format!("{name}-{width}")).await;
             let wide = self.js("const e = document.scrollingElement; return e.scrollWidth - e.clientWidth").await;

@@ -1,4 +1,4 @@
-//! Tier: browser. A guest does the first lab in headless Chromium, with terminal and editor, at two widths, in light and dark, and once
+//! Tier: browser. A guest does the first lab in headless Chromium, with terminal and editor, at three widths, in light and dark, and once
 //! with the keyboard alone; axe-core and the console must have nothing to say.
 
 use serde_json::{Value, json};
