@@ -93,6 +93,7 @@ async fn run(most: usize) {
         certificate_authority: String::new(),
         issuer: Options::DEFAULT_ISSUER.to_owned(),
         seed: 1,
+        secret: [1; 32],
     })
     .expect("a sandbox");
     let spec = ClusterSpec::default();

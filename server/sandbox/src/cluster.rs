@@ -68,6 +68,7 @@ impl Cluster {
         let server = Server::open(apiserver::Options {
             clock: options.time.clock(),
             seed: description.seed,
+            token_secret: description.token_secret(),
             journal: folder.as_ref().map(Folder::journal),
             issuer: options.issuer.clone(),
             certificate_authority: options.certificate_authority.clone(),

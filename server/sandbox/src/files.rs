@@ -9,6 +9,7 @@
 use crate::options::SandboxError;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use sim::bootstrap::ClusterSpec;
 use std::{
     fs, io,
@@ -24,6 +25,22 @@ pub struct Description {
     pub spec: ClusterSpec,
     pub created_at: Timestamp,
     pub seed: u64,
+    /// 64 hexadecimal digits: what the key of its ServiceAccount tokens is made from. Clusters of before have none.
+    #[serde(default)]
+    pub token_secret: String,
+}
+
+impl Description {
+    pub fn token_secret(&self) -> [u8; 32] {
+        let mut secret = [0; 32];
+        if hex::decode_to_slice(&self.token_secret, &mut secret).is_ok() {
+            return secret;
+        }
+        let mut hash = Sha256::new();
+        hash.update(b"cordon token secret of a cluster of before\0");
+        hash.update(self.seed.to_le_bytes());
+        hash.finalize().into()
+    }
 }
 
 #[derive(Debug, Clone)]

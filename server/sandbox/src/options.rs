@@ -17,6 +17,9 @@ pub struct Options {
     pub issuer: String,
     /// Seeds uids, generated names and jitter together with each cluster's id. A server draws it once at start.
     pub seed: u64,
+    /// What the keys of the clusters' ServiceAccount tokens are made from, together with each cluster's id. A server draws it once at
+    /// start; a cluster keeps what came of it.
+    pub secret: [u8; 32],
 }
 
 impl Options {
@@ -31,6 +34,7 @@ impl Options {
             certificate_authority: String::new(),
             issuer: Self::DEFAULT_ISSUER.to_owned(),
             seed: 0,
+            secret: [0; 32],
         }
     }
 }

@@ -91,7 +91,7 @@ impl Sandbox {
     /// Makes ready what clusters of this shape begin from, so that the first one is as quick as the others.
     pub fn prepare(&self, spec: &ClusterSpec) -> Result<(), SandboxError> {
         let created_at = self.inner.options.time.clock().now();
-        let description = Description { id: String::new(), spec: spec.clone(), created_at, seed: self.seed("", created_at) };
+        let description = self.describe("", spec, created_at);
         template::of(&self.inner.options, &description).map(drop)
     }
 
@@ -108,7 +108,7 @@ impl Sandbox {
             entries.insert(id.to_owned(), Entry::Reserved);
         }
         let created_at = self.inner.options.time.clock().now();
-        let description = Description { id: id.to_owned(), spec: spec.clone(), created_at, seed: self.seed(id, created_at) };
+        let description = self.describe(id, spec, created_at);
         let made = Cluster::create(Arc::clone(&self.inner.options), description);
         let mut entries = self.inner.entries.lock();
         match made {
@@ -189,12 +189,22 @@ impl Sandbox {
         listed.collect()
     }
 
-    fn seed(&self, id: &str, created_at: Timestamp) -> u64 {
-        let mut hash = Sha256::new();
-        hash.update(self.inner.options.seed.to_le_bytes());
-        hash.update(created_at.as_nanosecond().to_le_bytes());
-        hash.update(id);
-        let digest: [u8; 32] = hash.finalize().into();
-        u64::from_le_bytes([digest[0], digest[1], digest[2], digest[3], digest[4], digest[5], digest[6], digest[7]])
+    /// A new cluster's own draw: nobody who knows one cluster's can tell another's.
+    fn describe(&self, id: &str, spec: &ClusterSpec, created_at: Timestamp) -> Description {
+        let digest = |of: &[u8]| -> [u8; 32] {
+            let mut hash = Sha256::new();
+            hash.update(of);
+            hash.update(created_at.as_nanosecond().to_le_bytes());
+            hash.update(id);
+            hash.finalize().into()
+        };
+        let [a, b, c, d, e, f, g, h, ..] = digest(&self.inner.options.seed.to_le_bytes());
+        Description {
+            id: id.to_owned(),
+            spec: spec.clone(),
+            created_at,
+            seed: u64::from_le_bytes([a, b, c, d, e, f, g, h]),
+            token_secret: hex::encode(digest(&self.inner.options.secret)),
+        }
     }
 }

@@ -46,6 +46,7 @@ pub fn of(options: &Options, description: &Description) -> Result<Snapshot, Sand
         clock,
         // Not the cluster's own: both would draw the same uids, one after another, and owners would be mistaken for others.
         seed: !description.seed,
+        token_secret: description.token_secret(),
         journal: None,
         issuer: options.issuer.clone(),
         certificate_authority: options.certificate_authority.clone(),

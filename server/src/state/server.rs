@@ -85,6 +85,7 @@ impl Server {
             certificate_authority: tls.authority.clone().unwrap_or_default(),
             issuer: sandbox::Options::DEFAULT_ISSUER.to_owned(),
             seed: u64::from_le_bytes(edge::bytes(&*random)),
+            secret: edge::bytes(&*random),
         })
         .context("cannot open the clusters")?;
         let jails = tokio::task::spawn_blocking({

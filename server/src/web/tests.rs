@@ -174,6 +174,7 @@ async fn site_with(time_limit: Duration, change: impl FnOnce(&mut Settings)) -> 
         certificate_authority: String::new(),
         issuer: sandbox::Options::DEFAULT_ISSUER.to_owned(),
         seed: 1,
+        secret: [1; 32],
     };
     let engine = provision::sandbox::SandboxProvisioner::new(sandbox::Sandbox::new(options).unwrap());
     let mut config = jail::JailConfig::new(folder.path().join("jail"), "/nonexistent");

@@ -143,9 +143,14 @@ impl Client {
         status::update(&mut call, object)
     }
 
-    /// A token for a ServiceAccount, as the kubelet asks for one to mount; ends after `seconds`.
-    pub fn service_account_token(&self, namespace: &str, name: &str, pod: Option<&Value>, seconds: i64) -> Result<String, ApiError> {
-        crate::subresources::token::mint(&self.server, namespace, name, pod, seconds)
+    /// A token for a pod, as the kubelet asks for one to mount. An empty audience is the API server.
+    pub fn pod_token(&self, pod: &Value, audience: &str, seconds: i64) -> Result<String, ApiError> {
+        crate::subresources::token::mint(&self.server, pod, audience, seconds)
+    }
+
+    /// The token that a Secret of type `kubernetes.io/service-account-token` is to hold.
+    pub fn secret_token(&self, namespace: &str, account: &str, secret: &str) -> Result<String, ApiError> {
+        crate::subresources::token::mint_legacy(&self.server, namespace, account, secret)
     }
 
     /// The newest committed resource version.

@@ -17,7 +17,7 @@ use std::{
     io,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -28,9 +28,10 @@ pub use crate::store::snapshot::Snapshot;
 #[derive(Debug, Clone)]
 pub struct Options {
     pub clock: Arc<dyn Clock>,
-    /// Seeds uids, generated names and the key that signs ServiceAccount tokens, so that a test sees the same ones again. Its own
-    /// for each cluster, the same after a restart, and hard to guess where strangers can reach the API.
+    /// Seeds uids and generated names, so that a test sees the same ones again. Its own for each cluster, the same after a restart.
     pub seed: u64,
+    /// What the key that signs ServiceAccount tokens is made from: random, its own for each cluster, the same after a restart.
+    pub token_secret: [u8; 32],
     /// The journal file; `None` keeps everything in memory only.
     pub journal: Option<PathBuf>,
     /// Issuer of ServiceAccount tokens, as `https://kubernetes.default.svc.cluster.local`.
@@ -69,7 +70,8 @@ pub struct Server {
 struct Inner {
     options: Options,
     limits: Limits,
-    token_key: TokenKey,
+    /// Made when it is first needed.
+    token_key: OnceLock<TokenKey>,
     store: Store,
     scheme: RwLock<Arc<Scheme>>,
     random: Mutex<StdRng>,
@@ -114,7 +116,6 @@ impl Server {
 
     /// The same with other bounds.
     pub fn open_with(options: Options, limits: Limits) -> io::Result<Self> {
-        let token_key = TokenKey::derive(options.seed, &options.issuer);
         let store = Store::open(options.journal.clone())?;
         let state = store.state();
         let scheme = RwLock::new(Arc::new(crd::scheme(&state)));
@@ -123,7 +124,7 @@ impl Server {
         let inner = Inner {
             options,
             limits,
-            token_key,
+            token_key: OnceLock::new(),
             store,
             scheme,
             random,
@@ -163,7 +164,31 @@ impl Server {
 
     /// The user of a ServiceAccount token that this server issued and that still holds.
     pub fn authenticate(&self, bearer_token: &str) -> Option<UserInfo> {
-        token::authenticate(self, bearer_token, None).ok().map(|authenticated| authenticated.user)
+        let authenticated = token::authenticate(self, bearer_token, None).ok()?;
+        if let Some((namespace, name)) = &authenticated.secret {
+            self.note_use(namespace, name);
+        }
+        Some(authenticated.user)
+    }
+
+    /// A request as the API server's own port takes it from inside the cluster: from a ServiceAccount, or from nobody
+    /// (`system:anonymous`). The answer is whole: what would go on for ever is refused.
+    pub async fn answer_inside(&self, request: http::Request<bytes::Bytes>) -> http::Response<bytes::Bytes> {
+        crate::http::answer_inside(self, request).await
+    }
+
+    /// Marks the Secret of a legacy token with the day of its last use, as kube-apiserver does.
+    fn note_use(&self, namespace: &str, name: &str) {
+        const LABEL: &str = "kubernetes.io/legacy-token-last-used";
+        let today = self.clock().now().strftime("%Y-%m-%d").to_string();
+        let noted = self.stored("", "secrets", namespace, name).is_none_or(|secret| secret["metadata"]["labels"][LABEL] == today.as_str());
+        if !noted {
+            let patch = serde_json::json!({"metadata": {"labels": {LABEL: today}}});
+            let client = self.client(UserInfo { name: "system:apiserver".to_owned(), ..UserInfo::admin() }, "kube-apiserver");
+            if let Err(error) = client.merge_patch(machinery::gvr::SECRETS, namespace, name, patch) {
+                tracing::warn!(namespace, name, %error, "the use of a secret's token was not noted");
+            }
+        }
     }
 
     /// The newest committed resource version; changes wake whoever waits.
@@ -202,8 +227,12 @@ impl Server {
         &self.inner.limits
     }
 
-    pub(crate) fn token_key(&self) -> &TokenKey {
-        &self.inner.token_key
+    pub(crate) fn token_key(&self) -> Result<&TokenKey, ApiError> {
+        if let Some(key) = self.inner.token_key.get() {
+            return Ok(key);
+        }
+        let key = TokenKey::derive(&self.inner.options.token_secret)?;
+        Ok(self.inner.token_key.get_or_init(|| key))
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -25,6 +25,11 @@ impl UserInfo {
         }
     }
 
+    /// Who shows nothing.
+    pub fn anonymous() -> Self {
+        Self { name: "system:anonymous".to_owned(), groups: vec!["system:unauthenticated".to_owned()], ..Self::default() }
+    }
+
     /// `system:serviceaccount:<namespace>:<name>` with its groups.
     pub fn service_account(namespace: &str, name: &str) -> Self {
         Self {

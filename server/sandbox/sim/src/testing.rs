@@ -47,6 +47,7 @@ impl Lab {
         let server = Server::open(Options {
             clock: clock.clone(),
             seed: 1,
+            token_secret: [1; 32],
             journal: None,
             issuer: "https://kubernetes.default.svc.cluster.local".to_owned(),
             certificate_authority: "-----BEGIN CERTIFICATE-----\n".to_owned(),

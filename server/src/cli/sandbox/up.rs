@@ -106,6 +106,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         certificate_authority: tls.authority.clone().unwrap_or_default(),
         issuer: sandbox::Options::DEFAULT_ISSUER.to_owned(),
         seed: u64::from_le_bytes(edge::bytes(&SystemRandom)),
+        secret: edge::bytes(&SystemRandom),
     })?;
     let cluster = open(SandboxProvisioner::new(sandbox), arguments.spec()).await?;
     let (admission, users) = Tokens::new(cluster);

@@ -36,8 +36,11 @@ pub(super) fn serve(incoming: Incoming) -> Answer {
         "/api" | "/apis" => discovery::roots(&incoming, &scheme, accepted, path == "/api"),
         "/openapi/v3" => respond::encode(200, accepted, &openapi::index(&scheme)),
         "/openapi/v2" => open_api_two(&incoming, accepted),
-        "/.well-known/openid-configuration" => respond::encode(200, accepted, &openid(&incoming)),
-        "/openid/v1/jwks" => respond::encode(200, accepted, &json!({"keys": []})),
+        "/.well-known/openid-configuration" => cacheable("application/json", open_id(&incoming)),
+        "/openid/v1/jwks" => match incoming.server.token_key() {
+            Ok(key) => cacheable("application/jwk-set+json", key.published()),
+            Err(error) => respond::error(&error, accepted),
+        },
         "/metrics" => respond::bare(200, "text/plain; version=0.0.4; charset=utf-8", metrics(&incoming)),
         "" => respond::encode(200, accepted, &json!({"paths": discovery::paths(&scheme)})),
         _ => {
@@ -88,12 +91,26 @@ fn health(incoming: &Incoming, name: &str) -> Answer {
     respond::bare(200, "text/plain; charset=utf-8", text)
 }
 
-fn openid(incoming: &Incoming) -> Value {
+/// The keys are the issuer's wherever it is; they are read at the address that the `kubernetes` Service leads to.
+fn open_id(incoming: &Incoming) -> String {
     let issuer = &incoming.server.options().issuer;
-    json!({
-        "issuer": issuer, "jwks_uri": format!("{issuer}/openid/v1/jwks"), "response_types_supported": ["id_token"],
-        "subject_types_supported": ["public"], "id_token_signing_alg_values_supported": ["HS256"],
-    })
+    let slice = incoming.server.stored("discovery.k8s.io", "endpointslices", "default", "kubernetes");
+    let address = slice.as_ref().and_then(|slice| slice["endpoints"][0]["addresses"][0].as_str());
+    let port = slice.as_ref().and_then(|slice| slice["ports"][0]["port"].as_u64());
+    let keys = match (address, port) {
+        (Some(address), Some(port)) => format!("https://{address}:{port}"),
+        _ => issuer.clone(),
+    };
+    format!(
+        r#"{{"issuer":"{issuer}","jwks_uri":"{keys}/openid/v1/jwks","response_types_supported":["id_token"],"subject_types_supported":["public"],"id_token_signing_alg_values_supported":["ES256"]}}"#
+    )
+}
+
+/// Who checks tokens elsewhere may keep this for an hour.
+fn cacheable(kind: &'static str, text: String) -> Answer {
+    let mut answer = respond::bare(200, kind, text);
+    answer.headers_mut().insert(http::header::CACHE_CONTROL, http::HeaderValue::from_static("public, max-age=3600"));
+    answer
 }
 
 /// `apiserver_storage_objects`, the one family that costs nothing to know.

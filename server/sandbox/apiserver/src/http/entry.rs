@@ -2,7 +2,7 @@
 
 use super::{
     endpoints,
-    negotiate::Accepted,
+    negotiate::{self, Accepted},
     path::{self, RequestPath},
     query::Query,
     resource, respond,
@@ -35,14 +35,15 @@ pub(super) async fn handle(server: Server, request: Request) -> Answer {
     let query = Query::parse(request.uri().query());
     let verb = verb(&request, &path, &query);
     let load = load(verb, &path, &query);
+    let accepted = negotiate::accepted(request.headers(), query.get("pretty"), false).unwrap_or(Accepted::JSON);
     let Some(place) = server.enter(load) else {
         let error = ApiError::new(429, "TooManyRequests", "Too many requests, please try again later.");
-        return respond::error(&error, Accepted::JSON);
+        return respond::error(&error, accepted);
     };
     let answer = match prepare(&server, request, path, query, verb) {
         Ok(incoming) if incoming.path.is_resource => resource::serve(incoming).await,
         Ok(incoming) => endpoints::serve(incoming),
-        Err(error) => respond::error(&error, Accepted::JSON),
+        Err(error) => respond::error(&error, accepted),
     };
     // A stream goes on after this: it keeps its place until its body is dropped.
     if load == Load::Request { answer } else { hold(answer, place) }

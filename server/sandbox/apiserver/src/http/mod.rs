@@ -8,6 +8,7 @@ mod body;
 mod discovery;
 mod endpoints;
 mod entry;
+mod inside;
 mod log;
 mod negotiate;
 mod path;
@@ -21,6 +22,8 @@ mod session;
 mod spdy;
 mod stream;
 mod subresource;
+
+pub(crate) use inside::answer_inside;
 
 use crate::server::Server;
 use axum::{Router, extract::Request};

@@ -124,28 +124,3 @@ async fn aggregated_roles_follow_their_parts() {
     client.delete(machinery::gvr::CLUSTER_ROLES, "", "part", &apiserver::client::DeleteOptions::default()).unwrap();
     assert_eq!(client.get(machinery::gvr::CLUSTER_ROLES, "", "whole").unwrap()["rules"].as_array().map_or(0, Vec::len), 0);
 }
-
-#[tokio::test]
-async fn tokens_hold_as_long_as_what_they_are_bound_to() {
-    let kit = Kit::new();
-    let path = "/api/v1/namespaces/default/serviceaccounts/default/token";
-    let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}});
-    let answer = kit.post(path, request).await.expect(201).json();
-    assert_eq!(answer["status"]["expirationTimestamp"], "2026-01-02T03:14:05Z");
-    let token = answer["status"]["token"].as_str().unwrap().to_owned();
-    let user = kit.server.authenticate(&token).unwrap();
-    assert_eq!(user.name, "system:serviceaccount:default:default");
-    assert!(user.groups.contains(&"system:serviceaccounts:default".to_owned()));
-    let mut forged = token.clone();
-    forged.replace_range(forged.len() - 4.., "AAAA");
-    assert!(kit.server.authenticate(&forged).is_none());
-    let other = apiserver::Server::open(apiserver::Options { seed: 8, ..crate::kit::options(&kit.clock) }).unwrap();
-    other.restore(&kit.server.snapshot()).unwrap();
-    assert!(other.authenticate(&token).is_none(), "another cluster of the same template knows no token of this one");
-    kit.clock.advance_to("2026-01-02T03:14:06Z".parse().unwrap());
-    assert!(kit.server.authenticate(&token).is_none());
-    let fresh = kit.client().service_account_token("default", "default", None, 600).unwrap();
-    assert!(kit.server.authenticate(&fresh).is_some());
-    kit.delete("/api/v1/namespaces/default/serviceaccounts/default").await.expect(200);
-    assert!(kit.server.authenticate(&fresh).is_none());
-}

@@ -46,6 +46,7 @@ pub fn options(clock: &Arc<ManualClock>) -> Options {
     Options {
         clock: clock.clone(),
         seed: 7,
+        token_secret: [7; 32],
         journal: None,
         issuer: "https://kubernetes.default.svc.cluster.local".to_owned(),
         certificate_authority: "no certificate".to_owned(),

@@ -6,4 +6,5 @@ mod crud;
 mod custom;
 mod kit;
 mod session;
+mod token;
 mod watch;

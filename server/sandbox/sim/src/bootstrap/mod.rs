@@ -191,7 +191,8 @@ fn create_kubernetes_service(client: &Client, spec: &ClusterSpec) -> Result<(), 
     Ok(())
 }
 
-fn control_plane_index(spec: &ClusterSpec) -> usize {
+/// Number of the node that the control plane runs on.
+pub(crate) fn control_plane_index(spec: &ClusterSpec) -> usize {
     spec.nodes.iter().position(|node| node.control_plane).unwrap_or(0)
 }
 

@@ -45,7 +45,7 @@ pub async fn scrape(process: &Process, url: &str) -> Result<u16, String> {
     };
     let Some(address) = address else { return Err(format!("lookup {host}: no such host")) };
     let request = Request::get(authority, path);
-    fetch(&process.machine, address, port, request, SignedDuration::from_secs(10))
+    fetch(&process.machine, address, port, request, None, SignedDuration::from_secs(10))
         .await
         .map(|r| r.status)
         .map_err(|f| f.to_string().to_lowercase())

@@ -10,8 +10,6 @@ use serde_json::{Value, json};
 const TYPE: &str = "kubernetes.io/service-account-token";
 const ACCOUNT_NAME: &str = "kubernetes.io/service-account.name";
 const ACCOUNT_UID: &str = "kubernetes.io/service-account.uid";
-/// These tokens do not end; a hundred years is as long as none.
-const FOREVER: i64 = 100 * 365 * 24 * 3_600;
 
 #[derive(Debug)]
 pub struct TokenController {
@@ -29,7 +27,7 @@ impl TokenController {
         if ["token", "ca.crt", "namespace"].into_iter().all(present) {
             return;
         }
-        let token = context.client.service_account_token(namespace, object::name(account), None, FOREVER);
+        let token = context.client.secret_token(namespace, object::name(account), object::name(secret));
         let Some(token) = common::tolerate("making the token of a secret", token) else { return };
         common::modify(context.client, gvr::SECRETS, secret, |changed| {
             changed["metadata"]["annotations"][ACCOUNT_UID] = object::uid(account).into();

@@ -59,7 +59,7 @@ impl Kubelet {
         // One user for the kubelets of all nodes: as any single node it could not write the pods of the others.
         let user = UserInfo { name: "system:kubelets".to_owned(), groups: vec!["system:authenticated".to_owned()], ..UserInfo::default() };
         let client = server.client(user, "kubelet");
-        let runtime = Runtime::new(client, Arc::clone(server.clock()), catalogue, spec);
+        let runtime = Runtime::new(server, client, catalogue, spec);
         Self { runtime: Arc::new(runtime), workers: BTreeMap::new(), seen: None }
     }
 

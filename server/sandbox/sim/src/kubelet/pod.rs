@@ -40,6 +40,8 @@ pub struct Worker {
     pub wake: Option<Timestamp>,
     admitted: bool,
     ready_at: Option<Timestamp>,
+    /// When the tokens in its volumes are replaced.
+    tokens_at: Option<Timestamp>,
     mount_retry: i64,
     address: Option<Ipv4Addr>,
     pub(super) ending: Option<Timestamp>,
@@ -74,6 +76,7 @@ impl Worker {
             wake: None,
             admitted: start_time.is_some(),
             ready_at: None,
+            tokens_at: None,
             mount_retry: 0,
             address: pod["status"]["podIP"].as_str().and_then(|a| a.parse().ok()),
             ending: None,
@@ -274,10 +277,17 @@ impl Worker {
     }
 
     fn ensure_sandbox(&mut self, step: &Step<'_, '_>) -> bool {
-        if self.sandbox.is_some() {
+        let now = step.now;
+        if let Some(sandbox) = &self.sandbox {
+            if self.tokens_at.is_some_and(|at| at <= now) {
+                volumes::refresh(step.runtime, &self.pod, &sandbox.volumes, now);
+                self.tokens_at = volumes::next_token(&self.pod, now);
+            }
+            if let Some(at) = self.tokens_at {
+                self.wake_at(at);
+            }
             return true;
         }
-        let now = step.now;
         let adopting = self.containers.iter().any(|c| c.adopted);
         match self.ready_at {
             Some(at) if at > now => {
@@ -349,6 +359,7 @@ impl Worker {
         self.sandbox = Some(Sandbox { node: self.node.clone(), address, sockets, volumes, files, processes, resolver, hostname });
         self.address = Some(address);
         self.ready_at = None;
+        self.tokens_at = volumes::next_token(&self.pod, now);
         true
     }
 

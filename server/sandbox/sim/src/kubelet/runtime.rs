@@ -5,15 +5,15 @@ use super::{
     live::Live,
 };
 use crate::{
-    bootstrap::ClusterSpec,
+    bootstrap::{self, ClusterSpec},
     catalogue::{ImageCatalogue, LookupError, Resolved},
-    network::{Fabric, Listener, Place, Protocol, Sockets},
+    network::{self, Fabric, Listener, Place, Protocol, Sockets},
     shell::{
         filesystem::{Inode, Tree},
         machine::{Gpu, Processes, Timer},
     },
 };
-use apiserver::Client;
+use apiserver::{Client, Server};
 use jiff::Timestamp;
 use machinery::Clock;
 use parking_lot::Mutex;
@@ -65,7 +65,8 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    pub fn new(client: Client, clock: Arc<dyn Clock>, catalogue: Arc<ImageCatalogue>, spec: &ClusterSpec) -> Self {
+    pub fn new(server: &Server, client: Client, catalogue: Arc<ImageCatalogue>, spec: &ClusterSpec) -> Self {
+        let clock = Arc::clone(server.clock());
         let activity = Arc::new(Activity::default());
         let fabric = Arc::new(Fabric::new(client.clone()));
         let mut nodes = BTreeMap::new();
@@ -95,6 +96,10 @@ impl Runtime {
                 labels: BTreeMap::new(),
             };
             made.sockets.listen(Protocol::Tcp, 10250, "kubelet", Listener::Silent);
+            if i == bootstrap::control_plane_index(spec) {
+                let port = network::api_server(server, &node.name, &made.address.to_string());
+                made.sockets.listen(Protocol::Tcp, 6443, "kube-apiserver", port);
+            }
             fabric.add(made.address, Place { sockets: Arc::clone(&made.sockets), pod: String::new() });
             nodes.insert(node.name.clone(), made);
         }
@@ -278,9 +283,8 @@ impl Runtime {
     }
 
     /// A ServiceAccount token for a pod, signed by this cluster's API server.
-    pub fn token(&self, pod: &Value, account: &str, seconds: i64) -> Result<String, String> {
-        let namespace = machinery::object::namespace(pod);
-        self.client.service_account_token(namespace, account, Some(pod), seconds).map_err(|error| format!("failed to fetch token: {error}"))
+    pub fn token(&self, pod: &Value, audience: &str, seconds: i64) -> Result<String, String> {
+        self.client.pod_token(pod, audience, seconds).map_err(|error| format!("failed to fetch token: {error}"))
     }
 }
 

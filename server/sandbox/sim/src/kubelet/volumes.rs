@@ -1,9 +1,9 @@
 //! Volumes of a pod: each becomes a tree of files, or the kubelet says why not.
 
 use super::runtime::Runtime;
-use crate::shell::filesystem::{Inode, ROOT, Tree};
+use crate::shell::filesystem::{Inode, Kind, ROOT, Tree};
 use base64::Engine as _;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use machinery::{gvr, object};
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc};
@@ -92,6 +92,16 @@ fn fill(tree: &Tree, files: &Files, group: Option<i64>, now: Timestamp) {
     }
 }
 
+/// When the kubelet puts a fresh token into a volume: after four fifths of its life, and after a day at the latest.
+pub fn next_token(pod: &Value, now: Timestamp) -> Option<Timestamp> {
+    const LATEST: i64 = 24 * 3600;
+    let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
+    let sources = volumes.flat_map(|volume| volume["projected"]["sources"].as_array().into_iter().flatten());
+    let tokens = sources.map(|source| &source["serviceAccountToken"]).filter(|token| token.is_object());
+    let shortest = tokens.map(|token| token["expirationSeconds"].as_i64().unwrap_or(3600)).min()?;
+    now.checked_add(SignedDuration::from_secs((shortest * 4 / 5).min(LATEST))).ok()
+}
+
 /// New content in a volume that stands: what the kubelet's periodic sync does.
 pub fn refresh(runtime: &Runtime, pod: &Value, volumes: &BTreeMap<String, Volume>, now: Timestamp) {
     for volume in pod["spec"]["volumes"].as_array().into_iter().flatten() {
@@ -100,19 +110,19 @@ pub fn refresh(runtime: &Runtime, pod: &Value, volumes: &BTreeMap<String, Volume
             config_map(runtime, pod, &volume["configMap"], "name", volume["configMap"]["defaultMode"].as_u64())
         } else if volume["secret"].is_object() {
             secret(runtime, pod, &volume["secret"], "secretName", volume["secret"]["defaultMode"].as_u64())
+        } else if volume["projected"].is_object() {
+            projected(runtime, pod, &volume["projected"])
         } else {
             continue;
         };
         let Ok(files) = files else { continue };
-        let dated = format!("..{}", now.strftime("%Y_%m_%d_%H_%M_%S.%9f"));
-        for (path, (content, mode)) in &files {
-            present.tree.put(&format!("{dated}/{path}"), Inode::file(content.clone(), *mode).at(now));
-            let first = path.split('/').next().unwrap_or(path);
-            present.tree.put(first, Inode::symlink(format!("..data/{first}")).at(now));
-        }
-        let old = present.tree.find("..data").and_then(|id| present.tree.get(id));
-        present.tree.put("..data", Inode::symlink(dated).at(now));
-        if let Some(crate::shell::filesystem::Kind::Symlink(old)) = old.map(|inode| inode.kind) {
+        let data = |tree: &Tree| match tree.find("..data").and_then(|id| tree.get(id)).map(|inode| inode.kind) {
+            Some(Kind::Symlink(target)) => Some(target),
+            _ => None,
+        };
+        let old = data(&present.tree);
+        fill(&present.tree, &files, pod["spec"]["securityContext"]["fsGroup"].as_i64(), now);
+        if let Some(old) = old.filter(|old| data(&present.tree).as_ref() != Some(old)) {
             let _ = present.tree.unlink(ROOT, &old);
         }
     }
@@ -192,9 +202,9 @@ fn projected(runtime: &Runtime, pod: &Value, projected: &Value) -> Result<Files,
         } else if source["downwardAPI"].is_object() {
             files.extend(downward(pod, &source["downwardAPI"], mode)?);
         } else if let Some(token) = source["serviceAccountToken"].as_object() {
-            let account = pod["spec"]["serviceAccountName"].as_str().filter(|a| !a.is_empty()).unwrap_or("default");
+            let audience = source["serviceAccountToken"]["audience"].as_str().unwrap_or_default();
             let seconds = source["serviceAccountToken"]["expirationSeconds"].as_i64().unwrap_or(3600);
-            let content = runtime.token(pod, account, seconds)?;
+            let content = runtime.token(pod, audience, seconds)?;
             let path = token.get("path").and_then(Value::as_str).unwrap_or("token");
             files.insert(path.to_owned(), (content.into_bytes(), 0o644));
         }

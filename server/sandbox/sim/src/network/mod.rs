@@ -8,14 +8,18 @@
 //!
 //! Packets that a policy blocks vanish, so the connection times out. Nothing leaves the cluster: what lies outside times out too.
 
+mod api_server;
 mod dns;
 mod fabric;
 mod http;
 mod sockets;
+mod tls;
 
+pub use api_server::api_server;
 pub use fabric::{Fabric, Place, PodNetwork, Resolver};
 pub use http::{Request, Response, header};
 pub use sockets::{Bound, Connection, Handler, Listener, Protocol, Sockets};
+pub use tls::{Authorities, TlsClient, TlsServer};
 
 use crate::shell::machine::{Machine, Spawner};
 use jiff::SignedDuration;
@@ -33,6 +37,12 @@ pub enum Failure {
     Unreachable,
     /// Connected, but the other side speaks no HTTP.
     NotHttp,
+    /// Connected, but the other side speaks no TLS.
+    NotTls,
+    /// The server's certificate was signed by nobody whom the client trusts.
+    UnknownIssuer,
+    /// The server's certificate is another host's.
+    OtherName,
 }
 
 impl fmt::Display for Failure {
@@ -42,18 +52,35 @@ impl fmt::Display for Failure {
             Self::Refused => "Connection refused",
             Self::TimedOut => "Connection timed out",
             Self::Unreachable => "No route to host",
-            Self::NotHttp => "Connection reset by peer",
+            Self::NotHttp | Self::NotTls => "Connection reset by peer",
+            Self::UnknownIssuer => "unable to get local issuer certificate",
+            Self::OtherName => "certificate is for another host",
         })
     }
 }
 
-/// An HTTP request from a container. Waits as long as `limit` where nobody answers.
-pub async fn fetch(machine: &Machine, address: Ipv4Addr, port: u16, request: Request, limit: SignedDuration) -> Result<Response, Failure> {
-    let mut request = request;
+/// An HTTP request from a container, with `tls` an HTTPS one. Waits as long as `limit` where nobody answers.
+pub async fn fetch(
+    machine: &Machine,
+    address: Ipv4Addr,
+    port: u16,
+    mut request: Request,
+    tls: Option<&TlsClient>,
+    limit: SignedDuration,
+) -> Result<Response, Failure> {
     request.headers.push(("X-Simulated-Peer".to_owned(), machine.network.address().to_string()));
     match machine.network.dial(address, port, Protocol::Tcp) {
         Ok(listener) => {
-            let answer = exchange(&listener, request, machine.network.address());
+            let answer = async {
+                match (tls, &listener) {
+                    (None, _) => exchange(&listener, request, machine.network.address()).await,
+                    (Some(client), Listener::Https(server)) => {
+                        server.accepts(client)?;
+                        Ok(server.handler.handle(request).await)
+                    }
+                    (Some(_), _) => Err(Failure::NotTls),
+                }
+            };
             tokio::select! {
                 biased;
                 answer = answer => answer,
@@ -69,10 +96,14 @@ pub async fn fetch(machine: &Machine, address: Ipv4Addr, port: u16, request: Req
     }
 }
 
+/// What a server written in Go says to a client that forgot the `s` of `https`.
+const NOT_PLAIN: &str = "Client sent an HTTP request to an HTTPS server.\n";
+
 /// One request to a listener that was reached.
 pub async fn exchange(listener: &Listener, request: Request, peer: Ipv4Addr) -> Result<Response, Failure> {
     match listener {
         Listener::Http(handler) => Ok(handler.handle(request).await),
+        Listener::Https(_) => Ok(Response::new(400, "text/plain", NOT_PLAIN)),
         Listener::Silent => Err(Failure::NotHttp),
         Listener::Stream(sender) => {
             let (to_server, from_client) = mpsc::channel(16);
@@ -107,7 +138,7 @@ pub async fn serve(listener: &Listener, mut connection: Connection, spawner: &dy
         Listener::Stream(sender) => {
             let _ = sender.send(connection).await;
         }
-        Listener::Silent => spawner.spawn(Box::pin(async move { while connection.from_client.recv().await.is_some() {} })),
+        Listener::Silent | Listener::Https(_) => spawner.spawn(Box::pin(async move { while connection.from_client.recv().await.is_some() {} })),
         Listener::Http(handler) => {
             let handler = Arc::clone(handler);
             spawner.spawn(Box::pin(async move {

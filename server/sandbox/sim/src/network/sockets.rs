@@ -1,6 +1,9 @@
 //! One network namespace: who listens on which port, and connections as pairs of channels.
 
-use super::http::{Request, Response};
+use super::{
+    http::{Request, Response},
+    tls::TlsServer,
+};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -42,6 +45,7 @@ pub struct Connection {
 #[derive(Debug, Clone)]
 pub enum Listener {
     Http(Arc<dyn Handler>),
+    Https(Arc<TlsServer>),
     /// Raw bytes, as `nc -l` takes them.
     Stream(mpsc::Sender<Connection>),
     /// Accepts, and says nothing that we know of.

@@ -289,6 +289,9 @@ async fn ping(process: &Process, arguments: &[String]) -> i32 {
     process
         .out(format!("\n--- {host} ping statistics ---\n{sent} packets transmitted, {received} packets received, {lost}% packet loss\n"))
         .await;
+    if received > 0 {
+        process.out("round-trip min/avg/max = 0.080/0.080/0.080 ms\n").await;
+    }
     i32::from(received == 0)
 }
 

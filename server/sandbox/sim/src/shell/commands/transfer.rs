@@ -2,7 +2,7 @@
 
 use super::Options;
 use crate::{
-    network::{Failure, Request, Response, fetch},
+    network::{Authorities, Failure, Request, Response, TlsClient, fetch},
     shell::process::Process,
 };
 use bytes::Bytes;
@@ -49,16 +49,14 @@ async fn wget(process: &Process, arguments: &[String]) -> i32 {
     };
     let (scheme, host, port, path) = parse(url);
     let quiet = options.has('q');
-    if scheme == "https" {
-        process.complain("TLS is not simulated by Cordon (cordon.dev/simulated)").await;
-        return 1;
-    }
-    if scheme != "http" {
+    let secure = scheme == "https";
+    if !secure && scheme != "http" {
         process.complain(format!("not an http or ftp url: {url}")).await;
         return 1;
     }
     let limit = options.number('T').filter(|t| *t > 0).map(SignedDuration::from_secs);
-    let mut request = Request::get(&if port == 80 { host.clone() } else { format!("{host}:{port}") }, &path);
+    let usual = port == if secure { 443 } else { 80 };
+    let mut request = Request::get(&if usual { host.clone() } else { format!("{host}:{port}") }, &path);
     request.headers.push(("User-Agent".to_owned(), "Wget".to_owned()));
     for header in options.values('H') {
         request.headers.extend(header.split_once(':').map(|(n, v)| (n.trim().to_owned(), v.trim().to_owned())));
@@ -77,18 +75,29 @@ async fn wget(process: &Process, arguments: &[String]) -> i32 {
         }
     };
     let Some(address) = address else {
-        process.complain(format!("bad address '{host}{}'", if port == 80 { String::new() } else { format!(":{port}") })).await;
+        process.complain(format!("bad address '{host}{}'", if usual { String::new() } else { format!(":{port}") })).await;
         return 1;
     };
     if !quiet {
         process
-            .err(format!("Connecting to {host}{} ({address}:{port})\n", if port == 80 { String::new() } else { format!(":{port}") }))
+            .err(format!("Connecting to {host}{} ({address}:{port})\n", if usual { String::new() } else { format!(":{port}") }))
             .await;
     }
-    let response = match fetch(process.machine.as_ref(), address, port, request, limit.unwrap_or(CONNECT)).await {
+    // Busybox looks at no certificate, and says so.
+    let tls = secure.then(|| TlsClient { host: host.clone(), trusts: None });
+    let answer = fetch(process.machine.as_ref(), address, port, request, tls.as_ref(), limit.unwrap_or(CONNECT)).await;
+    let connected = matches!(answer, Ok(_) | Err(Failure::NotHttp | Failure::NotTls));
+    if secure && connected && !options.has('k') {
+        process.complain("note: TLS certificate validation not implemented").await;
+    }
+    let response = match answer {
         Ok(response) => response,
         Err(Failure::TimedOut) if limit.is_some() => {
             process.complain("download timed out").await;
+            return 1;
+        }
+        Err(Failure::NotTls) => {
+            process.complain("error getting response").await;
             return 1;
         }
         Err(Failure::NotHttp) => {
@@ -206,9 +215,24 @@ async fn curl(process: &Process, arguments: &[String]) -> i32 {
     let seconds = |letter| {
         options.value(letter).and_then(|t| t.parse::<f64>().ok()).and_then(|t| SignedDuration::try_from_secs_f64(t.clamp(0.001, 1e6)).ok())
     };
+    let tls = if scheme == "https" {
+        let file = options.value('E').or_else(|| ["CURL_CA_BUNDLE", "SSL_CERT_FILE"].iter().find_map(|name| Some(process.environment.get(*name)?.as_str())));
+        let trusts = match file.filter(|_| !options.has('k')).map(|file| (file, process.read(file))) {
+            _ if options.has('k') => None,
+            None => Some(Authorities::default()),
+            Some((file, read)) => match read.map(|pem| Authorities::parse(&pem)) {
+                Ok(authorities) if !authorities.is_empty() => Some(authorities),
+                _ => return fail(77, format!("error setting certificate file: {file}")).await,
+            },
+        };
+        Some(TlsClient { host: host.clone(), trusts })
+    } else {
+        None
+    };
+    let usual = port == if tls.is_some() { 443 } else { 80 };
     let (total, connect) = (seconds('m'), seconds('T'));
     let limit = [total, connect].into_iter().flatten().min().unwrap_or(CONNECT);
-    let mut request = Request::get(&if port == 80 { host.clone() } else { format!("{host}:{port}") }, &path);
+    let mut request = Request::get(&if usual { host.clone() } else { format!("{host}:{port}") }, &path);
     request.headers.push(("User-Agent".to_owned(), "curl/8.17.0".to_owned()));
     request.headers.push(("Accept".to_owned(), "*/*".to_owned()));
     for header in options.values('H') {
@@ -244,12 +268,16 @@ async fn curl(process: &Process, arguments: &[String]) -> i32 {
     if options.has('v') {
         process.err(format!("*   Trying {address}:{port}...\n")).await;
     }
-    let dialled = fetch(process.machine.as_ref(), address, port, request.clone(), limit).await;
-    if scheme == "https" && dialled.as_ref().err().is_none_or(|f| *f == Failure::NotHttp) {
-        return fail(35, "TLS is not simulated by Cordon (cordon.dev/simulated)".to_owned()).await;
-    }
-    let response = match dialled {
+    let response = match fetch(process.machine.as_ref(), address, port, request.clone(), tls.as_ref(), limit).await {
         Ok(response) => response,
+        Err(Failure::NotTls) => return fail(35, "TLS connect error: error:0A00010B:SSL routines::wrong version number".to_owned()).await,
+        Err(failure @ (Failure::UnknownIssuer | Failure::OtherName)) => {
+            let code = fail(60, untrusted(failure, &host)).await;
+            if !quiet {
+                process.err(SEE_MORE).await;
+            }
+            return code;
+        }
         Err(Failure::TimedOut) if limit < CONNECT => {
             let text = if total.is_some_and(|t| t <= limit) { "Connection timed out after" } else { "Failed to connect to" };
             let text = if text.starts_with("Failed") {
@@ -265,8 +293,21 @@ async fn curl(process: &Process, arguments: &[String]) -> i32 {
         }
         Err(_) => return fail(7, format!("Failed to connect to {host} port {port} after 0 ms: Could not connect to server")).await,
     };
-    show(process, &options, &request, &response, &host, address).await
+    show(process, &options, &request, &response, (&host, address, tls.is_some())).await
 }
+
+/// Why curl does not go on.
+fn untrusted(failure: Failure, host: &str) -> String {
+    if failure == Failure::UnknownIssuer {
+        return "SSL certificate problem: unable to get local issuer certificate".to_owned();
+    }
+    let kind = if host.parse::<std::net::Ipv4Addr>().is_ok() { "ipv4 address" } else { "host name" };
+    format!("SSL: no alternative certificate subject name matches target {kind} '{host}'")
+}
+
+/// What curl 8 prints below a certificate that it does not trust.
+const SEE_MORE: &str = "More details here: https://curl.se/docs/sslcerts.html\n\ncurl failed to verify the legitimacy of the server and therefore could not\nestablish a secure connection to it. To learn more about this situation and\nhow to fix it, please visit the webpage mentioned above.\n";
+
 
 fn written(format: &str, status: u16, size: usize) -> String {
     let text = format.replace("%{http_code}", &format!("{status:03}")).replace("%{response_code}", &format!("{status:03}"));
@@ -279,15 +320,22 @@ async fn show(
     options: &Options,
     request: &Request,
     response: &Response,
-    host: &str,
-    address: std::net::Ipv4Addr,
+    (host, address, secure): (&str, std::net::Ipv4Addr, bool),
 ) -> i32 {
+    // Over TLS both sides take HTTP/2, which has no reasons and spells the names of its headers small.
+    let version = if secure { "2" } else { "1.1" };
     let headers = || {
         let lines: String = response.headers.iter().map(|(n, v)| format!("{n}: {v}\r\n")).collect();
-        format!("HTTP/1.1 {} {}\r\n{lines}Content-Length: {}\r\n\r\n", response.status, response.reason(), response.body.len())
+        match secure {
+            true => format!("HTTP/2 {} \r\n{lines}content-length: {}\r\n\r\n", response.status, response.body.len()),
+            false => {
+                let reason = response.reason();
+                format!("HTTP/1.1 {} {reason}\r\n{lines}Content-Length: {}\r\n\r\n", response.status, response.body.len())
+            }
+        }
     };
     if options.has('v') {
-        process.err(format!("* Connected to {host} ({address})\n> {} {} HTTP/1.1\n", request.method, request.path)).await;
+        process.err(format!("* Connected to {host} ({address})\n> {} {} HTTP/{version}\n", request.method, request.path)).await;
         for (name, value) in &request.headers {
             process.err(format!("> {name}: {value}\n")).await;
         }
