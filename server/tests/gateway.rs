@@ -103,6 +103,68 @@ async fn only_the_holder_of_the_clusters_own_token_passes() {
     assert!(journal.iter().all(|line| !line.contains("SECRETS")), "{journal:?}");
 }
 
+/// `kubectl get --raw` sends no prefix. The token leads to the one cluster that it was made for, and to nothing else; nothing but the
+/// token leads anywhere.
+#[tokio::test]
+async fn a_request_without_a_cluster_goes_where_its_token_belongs() {
+    let door = door(Limits::default()).await;
+    let (ada, bob) = (door.world.guest().await, door.world.guest().await);
+    let (hers, her_token) = door.cluster(&ada).await;
+    let (his, his_token) = door.cluster(&bob).await;
+    let bearer = |token: &str| Some(("authorization", format!("Bearer {token}")));
+    let forged = format!("cordon_{}", "A".repeat(43));
+    let rows = [
+        ("GET", "/api/v1/pods".to_owned(), bearer(&her_token), 200),
+        ("GET", "/api/v1/pods".to_owned(), bearer(&his_token), 200),
+        // What a browser would send by itself, or what a link can carry.
+        ("GET", "/api/v1/pods".to_owned(), None, 404),
+        ("POST", "/api/v1/namespaces/ml/pods".to_owned(), Some(("cookie", format!("cordon={her_token}"))), 404),
+        ("GET", format!("/api/v1/pods?access_token={her_token}"), None, 404),
+        ("GET", "/api/v1/pods".to_owned(), Some(("authorization", format!("Basic {her_token}"))), 404),
+        (
+            "GET",
+            "/api/v1/pods".to_owned(),
+            Some(("sec-websocket-protocol", format!("base64url.bearer.authorization.k8s.io.{her_token}"))),
+            404,
+        ),
+        // A token that nobody holds, and one that a cluster would have to judge.
+        ("GET", "/api/v1/pods".to_owned(), bearer(&forged), 404),
+        ("GET", "/api/v1/pods".to_owned(), bearer(&format!("sa-of-{hers}")), 404),
+        // A path that names a cluster is not overruled by the token, and cannot be talked out of it.
+        ("GET", format!("/clusters/{his}/api/v1/pods"), bearer(&her_token), 403),
+        ("GET", "/clusters/../api/v1/pods".to_owned(), bearer(&her_token), 404),
+        ("GET", format!("/clusters/{hers}/../{his}/api/v1/pods"), bearer(&her_token), 200),
+    ];
+    for (method, path, header, expected) in rows {
+        let request = Request::builder().method(method).uri(&path);
+        let request = header.iter().fold(request, |request, (name, value)| request.header(*name, value));
+        let (status, body) = read(door.gateway.answer(request.body(Body::empty()).unwrap()).await).await;
+        assert_eq!(status.as_u16(), expected, "{method} {path} {header:?} {body}");
+    }
+    let journal = door.world.engine.journal.lock().clone();
+    let reached: Vec<_> = journal.iter().filter(|line| line.contains(" GET ") || line.contains(" POST ")).collect();
+    assert_eq!(
+        reached,
+        [
+            &format!("{hers} learner GET /api/v1/pods 0"),
+            &format!("{his} learner GET /api/v1/pods 0"),
+            // Dots stay dots: they are part of a path inside her own cluster, where nothing has such a name.
+            &format!("{hers} learner GET /../{his}/api/v1/pods 0"),
+        ]
+    );
+    // No page of another origin learns anything: nobody is invited by CORS.
+    let preflight = Request::builder().method("OPTIONS").uri("/api/v1/pods").header("origin", "https://evil.example");
+    let preflight = preflight.header("access-control-request-method", "GET").header("access-control-request-headers", "authorization");
+    let answer = door.gateway.answer(preflight.body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.status(), 404);
+    assert!(answer.headers().keys().all(|name| !name.as_str().starts_with("access-control-")), "{:?}", answer.headers());
+    // The trail names the cluster, as for any other request.
+    let rows = door.rows.0.lock().clone();
+    let trail: Vec<_> = rows.iter().map(|row| (row.cluster.as_str(), row.verb.as_str(), row.resource.as_str(), row.code)).collect();
+    assert_eq!(trail[..2], [(hers.as_str(), "list", "pods", 200), (his.as_str(), "list", "pods", 200)]);
+    assert!(rows.iter().all(|row| !row.token_id.is_empty() && row.user == "learner"), "{rows:?}");
+}
+
 #[tokio::test]
 async fn an_attempt_that_is_over_opens_nothing() {
     let door = door(Limits::default()).await;
@@ -114,6 +176,7 @@ async fn an_attempt_that_is_over_opens_nothing() {
     door.world.pass_time(3601);
     let (status, body) = door.ask("GET", &path, &token, "").await;
     assert_eq!((status.as_u16(), body["message"].as_str()), (403, Some("the time of this attempt is over")));
+    assert_eq!(door.ask("GET", "/api/v1/pods", &token, "").await.0, 403, "nor without the path");
     door.world.app.reap_once(false).await.unwrap();
     assert_eq!(door.ask("GET", &path, &token, "").await.0, 401);
     assert_eq!(door.world.app.attempt(&ada, &id).await.unwrap().score, Some(40), "what stood at the end counts");

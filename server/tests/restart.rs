@@ -1,7 +1,8 @@
 //! kill -9 and start again: what was acknowledged is there. Processes of the real binary.
 
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{Api, ObjectMeta, PostParams};
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::api::{Api, LogParams, ObjectMeta, PostParams, WatchEvent, WatchParams};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -87,6 +88,56 @@ async fn what_the_api_acknowledged_survives() {
         let found = maps.get(name).await.unwrap_or_else(|error| panic!("{name} was acknowledged and is lost: {error}"));
         assert_eq!(&found.metadata.uid, uid, "{name}");
     }
+}
+
+/// For the pods it was a reboot of their node: the process is another one, and says so; what was written to the disk is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_pods_wrote_down_survives() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let arguments = ["sandbox", "up", "--data", data.to_str().unwrap(), "--kubeconfig-dir", folder.path().to_str().unwrap()];
+    let mut first = Cordon::start(&arguments);
+    first.line();
+    let pods: Api<Pod> = Api::namespaced(client(folder.path()).await, "default");
+    let script = "touch /d/lives; echo life $(cat /d/lives | wc -l) >> /d/lives; cat /d/lives; sleep 10000";
+    let pod = serde_json::from_value(serde_json::json!({"metadata": {"name": "p"}, "spec": {
+        "volumes": [{"name": "d", "emptyDir": {}}],
+        "containers": [{"name": "c", "image": "busybox:1.37", "command": ["sh", "-c", script], "volumeMounts": [{"name": "d", "mountPath": "/d"}]}]}}))
+    .unwrap();
+    let uid = pods.create(&PostParams::default(), &pod).await.unwrap().metadata.uid.unwrap();
+    ready(&pods, 0).await;
+    let disk = data.join("clusters/sandbox/disk/pods").join(uid);
+    let mut looks = 0;
+    while !disk.join("volumes/d").exists() || !disk.join("logs/c.log").exists() {
+        pods.get("p").await.unwrap();
+        looks += 1;
+        assert!(looks < 5_000, "the disk is written a moment later");
+    }
+    first.kill();
+
+    let mut second = Cordon::start(&arguments);
+    second.line();
+    let pods: Api<Pod> = Api::namespaced(client(folder.path()).await, "default");
+    let pod = ready(&pods, 1).await;
+    let status = &pod.status.unwrap().container_statuses.unwrap()[0];
+    let last = status.last_state.as_ref().unwrap().terminated.as_ref().unwrap();
+    assert_eq!((last.exit_code, last.reason.as_deref()), (255, Some("Unknown")));
+    assert_eq!(pods.logs("p", &LogParams { previous: true, ..LogParams::default() }).await.unwrap(), "life 0\n");
+    assert_eq!(pods.logs("p", &LogParams::default()).await.unwrap(), "life 0\nlife 1\n");
+}
+
+/// Waits until the pod `p` is ready after so many restarts.
+async fn ready(pods: &Api<Pod>, restarts: i32) -> Pod {
+    let watch = WatchParams::default().fields("metadata.name=p").timeout(120);
+    let mut events = pods.watch(&watch, "0").await.unwrap().boxed();
+    while let Some(event) = events.next().await {
+        let (WatchEvent::Added(pod) | WatchEvent::Modified(pod)) = event.unwrap() else { continue };
+        let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
+        if statuses.is_some_and(|all| all[0].ready && all[0].restart_count == restarts) {
+            return pod;
+        }
+    }
+    panic!("the pod did not become ready: {:?}", pods.get("p").await.unwrap().status);
 }
 
 /// One request, HTTP/1.1; the whole answer as text.

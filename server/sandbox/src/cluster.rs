@@ -1,6 +1,7 @@
 //! One cluster: its API, its behaviour, its files.
 
 use crate::{
+    disk::FileDisk,
     driver::{Driver, KUBELET},
     files::{Description, Folder, is_snapshot_name},
     gone::Gone,
@@ -16,7 +17,7 @@ use sim::{
     Sim,
     bootstrap::ClusterSpec,
     controllers,
-    kubelet::{Activity, Kubelet, Prober, Reach},
+    kubelet::{Activity, Disk, Keeper, Kubelet, Prober, Reach},
     scheduler::Scheduler,
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -36,6 +37,8 @@ pub struct Cluster {
     prober: Prober,
     /// Tells what happens beside the API: sessions, signals.
     activity: Arc<Activity>,
+    /// Brings the nodes' disks up to date.
+    keeper: Keeper,
     /// The task that steps the cluster; `None` while it sleeps, and always in manual time.
     driver: Mutex<Option<Driver>>,
     snapshots: Mutex<BTreeMap<String, Snapshot>>,
@@ -48,7 +51,7 @@ impl Cluster {
             folder.begin()?;
         }
         let snapshot = template::of(&options, &description)?;
-        let cluster = Self::build(options, description, folder)?;
+        let cluster = Self::build(options, description, folder, false)?;
         cluster.server.restore(&snapshot).map_err(SandboxError::disk("writing the new cluster's journal"))?;
         cluster.sim.lock().restart();
         cluster.step();
@@ -61,10 +64,10 @@ impl Cluster {
 
     pub(crate) fn reopen(options: Arc<Options>, description: Description) -> Result<Arc<Self>, SandboxError> {
         let folder = options.data.as_ref().map(|data| Folder::new(data, &description.id));
-        Self::build(options, description, folder)
+        Self::build(options, description, folder, true)
     }
 
-    fn build(options: Arc<Options>, description: Description, folder: Option<Folder>) -> Result<Arc<Self>, SandboxError> {
+    fn build(options: Arc<Options>, description: Description, folder: Option<Folder>, rebooted: bool) -> Result<Arc<Self>, SandboxError> {
         let server = Server::open(apiserver::Options {
             clock: options.time.clock(),
             seed: description.seed,
@@ -74,9 +77,11 @@ impl Cluster {
             certificate_authority: options.certificate_authority.clone(),
         })
         .map_err(|error| SandboxError::Damaged { id: description.id.clone(), why: format!("its journal: {error}") })?;
-        let kubelet = Kubelet::new(&server, Arc::clone(&options.catalogue), &description.spec);
+        let disk = folder.as_ref().map(|folder| -> Arc<dyn Disk> { Arc::new(FileDisk(folder.disk())) });
+        let kubelet = Kubelet::new(&server, Arc::clone(&options.catalogue), &description.spec, disk);
+        let kubelet = if rebooted { kubelet.rebooted() } else { kubelet };
         server.set_node_runtime(kubelet.node_runtime());
-        let (prober, activity) = (kubelet.prober(), kubelet.activity());
+        let (prober, activity, keeper) = (kubelet.prober(), kubelet.activity(), kubelet.keeper());
         let mut members = controllers::all(&options.certificate_authority);
         members.push(Box::new(Scheduler::default()));
         members.push(Box::new(kubelet));
@@ -89,6 +94,7 @@ impl Cluster {
             sim: Arc::new(Mutex::new(sim)),
             prober,
             activity,
+            keeper,
             driver: Mutex::new(None),
             snapshots: Mutex::new(BTreeMap::new()),
         }))
@@ -144,6 +150,7 @@ impl Cluster {
     pub fn sleep(&self) {
         if let Some(driver) = self.driver.lock().take() {
             driver.stop();
+            self.keeper.save();
         }
     }
 

@@ -4,6 +4,7 @@
 //! <data>/<id>/cluster.json      what it is; written last, so a folder without it is an unfinished creation
 //! <data>/<id>/journal           every acknowledged write (apiserver)
 //! <data>/<id>/snapshots/<name>  named states
+//! <data>/<id>/disk/…            logs and volumes of its pods
 //! ```
 
 use crate::options::SandboxError;
@@ -57,6 +58,10 @@ impl Folder {
 
     pub fn journal(&self) -> PathBuf {
         self.0.join("journal")
+    }
+
+    pub fn disk(&self) -> PathBuf {
+        self.0.join("disk")
     }
 
     pub fn snapshot(&self, name: &str) -> PathBuf {

@@ -9,6 +9,7 @@
 //! The only room here that knows tokio timers and the system's clock is the driver; everything below it is stepped.
 
 mod cluster;
+mod disk;
 mod driver;
 mod files;
 mod gone;

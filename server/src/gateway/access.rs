@@ -38,7 +38,11 @@ pub enum Refusal {
 pub trait Admission: Send + Sync + Debug {
     async fn admit(&self, cluster: &str, bearer_token: &str) -> Result<Access, Refusal>;
 
-    /// The cluster that this token was made for. `kubectl get --raw` leaves out the path of the server's address, so the token must tell.
+    /// The cluster that this token was made for: `kubectl get --raw` leaves out the path of the server's address, so the token must tell.
+    ///
+    /// It only names a cluster. Whether the request may pass is asked of [`Self::admit`] as ever, with that cluster. Nobody can be led
+    /// astray by it: a token is made for one cluster and is stored with it, a path that names a cluster is never overruled, and a
+    /// browser adds no bearer token of itself. A ServiceAccount's token tells no cluster, so it needs the path.
     async fn home(&self, bearer_token: &str) -> Option<String>;
 }
 

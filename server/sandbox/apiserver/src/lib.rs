@@ -7,7 +7,8 @@
 //! ```
 //!
 //! It never simulates: who runs pods is handed in as [`NodeRuntime`]. Requests arrive authenticated, with a [`UserInfo`] in
-//! their extensions; TLS, tokens of learners and audit belong to the gateway.
+//! their extensions; TLS, tokens of learners and audit belong to the gateway. Only pods, which come from inside
+//! ([`Server::answer_inside`]), are asked for their token here.
 
 mod admission;
 pub mod bootstrap;

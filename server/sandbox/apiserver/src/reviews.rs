@@ -6,7 +6,7 @@ use crate::{
     token,
     user::UserInfo,
 };
-use machinery::{ApiError, Resource};
+use machinery::{ApiError, Resource, apply, clock::rfc3339};
 use serde_json::{Value, json};
 
 const AUTHORIZATION: &str = "authorization.k8s.io";
@@ -26,6 +26,13 @@ pub(crate) fn answer(call: &Call, object: &Value) -> Result<Option<Value>, ApiEr
     review["apiVersion"] = call.resource.api_version().into();
     if !review["metadata"].is_object() {
         review["metadata"] = json!({});
+    }
+    if call.resource.plural == "selfsubjectreviews" {
+        // What it was sent counts for nothing.
+        let metadata = json!({"creationTimestamp": rfc3339(call.now)});
+        review = json!({"kind": review["kind"], "apiVersion": review["apiVersion"], "metadata": metadata});
+    } else {
+        apply::track_update(&call.resource, None, &mut review, &call.manager());
     }
     review["status"] = match &*call.resource.plural {
         "selfsubjectaccessreviews" => access(call, &call.user, &object["spec"])?,

@@ -27,7 +27,7 @@ pub(crate) async fn answer_inside(server: &Server, request: Request<Bytes>) -> R
         Ok(body) => Response::from_parts(parts, body.to_bytes()),
         Err(_) => {
             let too_long = ApiError::internal("the answer is longer than a simulated connection takes (cordon.dev/simulated)");
-            respond::error(&too_long, accepted).map(|_| Bytes::from(format!("{}\n", too_long.to_status())))
+            respond::error(&too_long, accepted).map(|_| Bytes::from(too_long.to_status().to_string()))
         }
     }
 }

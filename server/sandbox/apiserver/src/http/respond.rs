@@ -27,6 +27,28 @@ impl Serialize for Item<'_> {
     }
 }
 
+/// An object with these fields, in this order: people read a Status in what curl prints.
+struct InOrder<'a>(&'a Value, &'static [&'static str]);
+
+const STATUS: &[&str] = &["kind", "apiVersion", "metadata", "status", "message", "reason", "details", "code"];
+const DETAILS: &[&str] = &["name", "group", "kind", "uid", "causes", "retryAfterSeconds"];
+
+impl Serialize for InOrder<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for key in self.1 {
+            match self.0.get(*key) {
+                Some(details) if *key == "details" => map.serialize_entry(key, &InOrder(details, DETAILS))?,
+                // A list has no name.
+                Some(name) if *key == "name" && name == "" => {}
+                Some(value) => map.serialize_entry(key, value)?,
+                None => {}
+            }
+        }
+        map.end()
+    }
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct List<'a> {
@@ -65,7 +87,7 @@ pub(super) fn bare(code: u16, content_type: &'static str, bytes: impl Into<Body>
 
 /// A Status; shapes do not apply to errors.
 pub(super) fn error(error: &ApiError, accepted: Accepted) -> Answer {
-    let mut answer = encode(error.code, Accepted { shape: Shape::Object, ..accepted }, &error.to_status());
+    let mut answer = encode(error.code, Accepted { shape: Shape::Object, ..accepted }, &InOrder(&error.to_status(), STATUS));
     let seconds = error.details["retryAfterSeconds"].as_u64().or_else(|| (error.code == 429).then_some(1));
     if let Some(seconds) = seconds {
         answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -15,17 +15,18 @@ const DEFAULT: i64 = 3600;
 
 /// Answers the TokenRequest with its token.
 pub(crate) fn request(call: &Call, request: &Value) -> Result<Value, ApiError> {
+    let spec = &request["spec"];
+    check_type("expirationSeconds", "int64", &spec["expirationSeconds"], Value::is_i64)?;
+    let texts = |list: &Value| list.as_array().is_some_and(|list| list.iter().all(Value::is_string));
+    check_type("audiences", "[]string", &spec["audiences"], texts)?;
     check_metadata(call, &request["metadata"])?;
     let account = call.server.stored("", "serviceaccounts", &call.namespace, &call.name).ok_or_else(|| call.not_found())?;
     let given = request["metadata"]["uid"].as_str().filter(|uid| !uid.is_empty());
     if let Some(given) = given.filter(|given| *given != object::uid(&account)) {
-        let why = format!(
-            "the UID in the token request ({given}) does not match the UID of the service account ({})",
-            object::uid(&account)
-        );
+        let why =
+            format!("the UID in the token request ({given}) does not match the UID of the service account ({})", object::uid(&account));
         return Err(ApiError::conflict("authentication.k8s.io", "TokenRequest", &call.name, &why));
     }
-    let spec = &request["spec"];
     let seconds = spec["expirationSeconds"].as_i64().unwrap_or(DEFAULT);
     let problem = match seconds {
         ..SHORTEST => Some("may not specify a duration less than 10 minutes"),
@@ -57,6 +58,24 @@ pub(crate) fn request(call: &Call, request: &Value) -> Result<Value, ApiError> {
     }))
 }
 
+/// Fails with the words of the decoder for a field that is there and of another type.
+fn check_type(field: &str, wanted: &str, value: &Value, fits: impl Fn(&Value) -> bool) -> Result<(), ApiError> {
+    if value.is_null() || fits(value) {
+        return Ok(());
+    }
+    let found = match value {
+        Value::String(_) => "string".to_owned(),
+        Value::Number(number) => format!("number {number}"),
+        Value::Bool(_) => "bool".to_owned(),
+        Value::Array(_) => "array".to_owned(),
+        _ => "object".to_owned(),
+    };
+    Err(ApiError::bad_request(format!(
+        "TokenRequest in version \"v1\" cannot be handled as a TokenRequest: json: cannot unmarshal {found} into Go struct field \
+         TokenRequestSpec.spec.{field} of type {wanted}"
+    )))
+}
+
 /// Name and namespace of the body, where it has them, are those of the URL.
 fn check_metadata(call: &Call, metadata: &Value) -> Result<(), ApiError> {
     for (field, wanted, what) in [("name", &call.name, "name"), ("namespace", &call.namespace, "namespace")] {
@@ -82,8 +101,7 @@ fn bound(call: &Call, reference: &Value) -> Result<Bound, ApiError> {
         }
     };
     let name = text("name");
-    let found =
-        call.server.stored("", resource, namespace, name).ok_or_else(|| ApiError::not_found("", resource, name))?;
+    let found = call.server.stored("", resource, namespace, name).ok_or_else(|| ApiError::not_found("", resource, name))?;
     if kind == "pod" && found["spec"]["serviceAccountName"] != call.name.as_str() {
         let words = format!("cannot bind token for serviceaccount {:?} to pod running with different serviceaccount name.", call.name);
         return Err(ApiError::bad_request(words));

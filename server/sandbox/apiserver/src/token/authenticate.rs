@@ -84,8 +84,7 @@ fn user(state: &State, claims: &Value, now: Timestamp) -> Result<UserInfo, Strin
     let private = &claims["kubernetes.io"];
     let namespace = private["namespace"].as_str().unwrap_or_default();
     let name = private["serviceaccount"]["name"].as_str().unwrap_or_default();
-    let account =
-        state.get("", "serviceaccounts", namespace, name).ok_or_else(|| format!("serviceaccounts {name:?} not found"))?;
+    let account = state.get("", "serviceaccounts", namespace, name).ok_or_else(|| format!("serviceaccounts {name:?} not found"))?;
     let claimed = private["serviceaccount"]["uid"].as_str().unwrap_or_default();
     if object::uid(account) != claimed {
         return Err(format!("service account UID ({}) does not match claim ({claimed})", object::uid(account)));
@@ -152,8 +151,7 @@ fn legacy_user(state: &State, claims: &Value, token: &str) -> Result<(UserInfo, 
     if held != token.as_bytes() {
         return Err("Token does not match server's copy".to_owned());
     }
-    let account =
-        state.get("", "serviceaccounts", &namespace, &name).ok_or_else(|| format!("serviceaccounts {name:?} not found"))?;
+    let account = state.get("", "serviceaccounts", &namespace, &name).ok_or_else(|| format!("serviceaccounts {name:?} not found"))?;
     if object::is_terminating(account) {
         return Err(format!("ServiceAccount {namespace}/{name} has been deleted"));
     }

@@ -31,7 +31,8 @@ async fn review(kit: &Kit, token: &str, audiences: Value) -> Value {
 }
 
 fn pod(kit: &Kit, name: &str) -> Value {
-    let pod = json!({"metadata": {"name": name, "namespace": "default"}, "spec": {"nodeName": "n", "containers": [{"name": "c", "image": "i"}]}});
+    let pod =
+        json!({"metadata": {"name": name, "namespace": "default"}, "spec": {"nodeName": "n", "containers": [{"name": "c", "image": "i"}]}});
     (*kit.client().create(gvr::PODS, pod).unwrap()).clone()
 }
 
@@ -85,18 +86,61 @@ async fn requests_that_are_refused() {
     let bind = |kind: &str, version: &str, name: &str, uid: &str| {
         request(json!({"boundObjectRef": {"kind": kind, "apiVersion": version, "name": name, "uid": uid}}))
     };
-    let named = |metadata: Value| json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "metadata": metadata, "spec": {}});
+    let named =
+        |metadata: Value| json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "metadata": metadata, "spec": {}});
     let other = TOKEN.replace("default/token", "other/token");
     let rows = [
-        (TOKEN, request(json!({"expirationSeconds": 599})), 422, "TokenRequest.authentication.k8s.io \"\" is invalid: spec.expirationSeconds: Invalid value: 599: may not specify a duration less than 10 minutes"),
-        (TOKEN, request(json!({"expirationSeconds": 4_294_967_297_i64})), 422, "TokenRequest.authentication.k8s.io \"\" is invalid: spec.expirationSeconds: Invalid value: 4294967297: may not specify a duration larger than 2^32 seconds"),
+        (
+            TOKEN,
+            request(json!({"expirationSeconds": 599})),
+            422,
+            "TokenRequest.authentication.k8s.io \"\" is invalid: spec.expirationSeconds: Invalid value: 599: may not specify a duration less than 10 minutes",
+        ),
+        (
+            TOKEN,
+            request(json!({"expirationSeconds": 4_294_967_297_i64})),
+            422,
+            "TokenRequest.authentication.k8s.io \"\" is invalid: spec.expirationSeconds: Invalid value: 4294967297: may not specify a duration larger than 2^32 seconds",
+        ),
         (TOKEN, bind("ConfigMap", "v1", "p", ""), 400, "cannot bind token to object of type /v1, Kind=ConfigMap"),
         (TOKEN, bind("Pod", "apps/v1", "p", ""), 400, "cannot bind token to object of type apps/v1, Kind=Pod"),
         (TOKEN, bind("Pod", "v1", "nope", ""), 404, "pods \"nope\" not found"),
-        (TOKEN, bind("Pod", "v1", "p", "another"), 409, "Operation cannot be fulfilled on Pod \"p\": the UID in the bound object reference (another) does not match the UID in record. The object might have been deleted and then recreated"),
-        (&other, bind("Pod", "v1", "p", ""), 400, "cannot bind token for serviceaccount \"other\" to pod running with different serviceaccount name."),
-        (TOKEN, named(json!({"name": "x"})), 422, "TokenRequest.authentication.k8s.io \"default\" is invalid: metadata.name: Invalid value: \"x\": must match the service account name if specified"),
-        (TOKEN, named(json!({"namespace": "x"})), 422, "TokenRequest.authentication.k8s.io \"default\" is invalid: metadata.namespace: Invalid value: \"x\": must match the service account namespace if specified"),
+        (
+            TOKEN,
+            bind("Pod", "v1", "p", "another"),
+            409,
+            "Operation cannot be fulfilled on Pod \"p\": the UID in the bound object reference (another) does not match the UID in record. The object might have been deleted and then recreated",
+        ),
+        (
+            &other,
+            bind("Pod", "v1", "p", ""),
+            400,
+            "cannot bind token for serviceaccount \"other\" to pod running with different serviceaccount name.",
+        ),
+        (
+            TOKEN,
+            request(json!({"expirationSeconds": "x"})),
+            400,
+            "TokenRequest in version \"v1\" cannot be handled as a TokenRequest: json: cannot unmarshal string into Go struct field TokenRequestSpec.spec.expirationSeconds of type int64",
+        ),
+        (
+            TOKEN,
+            request(json!({"audiences": "x"})),
+            400,
+            "TokenRequest in version \"v1\" cannot be handled as a TokenRequest: json: cannot unmarshal string into Go struct field TokenRequestSpec.spec.audiences of type []string",
+        ),
+        (
+            TOKEN,
+            named(json!({"name": "x"})),
+            422,
+            "TokenRequest.authentication.k8s.io \"default\" is invalid: metadata.name: Invalid value: \"x\": must match the service account name if specified",
+        ),
+        (
+            TOKEN,
+            named(json!({"namespace": "x"})),
+            422,
+            "TokenRequest.authentication.k8s.io \"default\" is invalid: metadata.namespace: Invalid value: \"x\": must match the service account namespace if specified",
+        ),
         ("/api/v1/namespaces/default/serviceaccounts/nope/token", request(json!({})), 404, "serviceaccounts \"nope\" not found"),
     ];
     for (path, body, code, message) in rows {
@@ -194,7 +238,8 @@ async fn the_servers_own_port_asks_who_it_is_by_itself() {
     let kit = Kit::new();
     let good = token(&kit, json!({})).await;
     let pods = "/api/v1/namespaces/default/pods";
-    let anonymous = "pods is forbidden: User \"system:anonymous\" cannot list resource \"pods\" in API group \"\" in the namespace \"default\"";
+    let anonymous =
+        "pods is forbidden: User \"system:anonymous\" cannot list resource \"pods\" in API group \"\" in the namespace \"default\"";
     let account = "pods is forbidden: User \"system:serviceaccount:default:default\" cannot list resource \"pods\" in API group \"\" in the namespace \"default\"";
     let rows = [
         (pods, String::new(), 403, anonymous),
@@ -205,7 +250,12 @@ async fn the_servers_own_port_asks_who_it_is_by_itself() {
         (pods, format!("bearer {good}"), 403, account),
         ("/version", String::new(), 200, ""),
         ("/api", String::new(), 403, "forbidden: User \"system:anonymous\" cannot get path \"/api\""),
-        ("/api/v1/namespaces/default/pods?watch=1", format!("Bearer {good}"), 501, "watches and sessions from inside a pod are not simulated by Cordon (cordon.dev/simulated)"),
+        (
+            "/api/v1/namespaces/default/pods?watch=1",
+            format!("Bearer {good}"),
+            501,
+            "watches and sessions from inside a pod are not simulated by Cordon (cordon.dev/simulated)",
+        ),
     ];
     for (path, authorization, code, message) in rows {
         let request = http::Request::get(path).header("authorization", authorization.as_str()).header("user-agent", "curl/8.17.0");

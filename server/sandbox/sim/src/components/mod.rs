@@ -7,6 +7,7 @@ mod coredns;
 mod cuda_vectoradd;
 mod device_plugin;
 mod feature_discovery;
+mod kube_apiserver;
 mod nginx;
 mod prometheus;
 mod scraper;
@@ -19,7 +20,8 @@ use crate::{
 };
 use std::sync::{Arc, atomic::Ordering};
 
-const NAMES: &[&str] = &["coredns", "cuda-vectoradd", "nginx", "nvidia-device-plugin", "prometheus", "scraper", "tensorflow-serving"];
+const NAMES: &[&str] =
+    &["coredns", "cuda-vectoradd", "kube-apiserver", "nginx", "nvidia-device-plugin", "prometheus", "scraper", "tensorflow-serving"];
 
 /// Whether a `behaviour:` of the catalogue names a component.
 pub fn is_known(name: &str) -> bool {
@@ -33,6 +35,7 @@ pub async fn run(process: &mut Process, arguments: &[String]) -> i32 {
     match behaviour.as_str() {
         "coredns" => Box::pin(coredns::run(process, arguments)).await,
         "cuda-vectoradd" => cuda_vectoradd::run(process).await,
+        "kube-apiserver" => kube_apiserver::run(process).await,
         "nginx" => match handed_over(process, arguments).await {
             Some(code) => code,
             None => Box::pin(nginx::run(process, arguments)).await,

@@ -152,6 +152,8 @@ impl NodeRuntime for Api {
         if let Some(keyboard) = keyboard {
             keyboard.abort();
         }
+        // It may have written files.
+        self.runtime.activity.notify_one();
         ExecStatus::Exited(code & 255)
     }
 

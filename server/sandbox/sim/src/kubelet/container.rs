@@ -101,7 +101,7 @@ pub struct Container {
     pub container_id: String,
     pub user: Option<(i64, i64, Vec<i64>)>,
     pub probes: Probes,
-    /// It ran before the server did: it goes on without an event.
+    /// It ran already: it goes on without an event.
     pub adopted: bool,
     /// Why it is being ended: kills after this time.
     pub killing: Option<Killing>,
@@ -137,7 +137,7 @@ impl Container {
         }
     }
 
-    /// Takes over what the status says from before the server's restart.
+    /// Takes over what the status says.
     pub fn adopt(&mut self, status: &Value) {
         self.restarts = status["restartCount"].as_i64().unwrap_or(0);
         self.last = Terminated::read(&status["lastState"]["terminated"]);

@@ -111,5 +111,6 @@ impl Worker {
         self.deleted = true;
         self.tear_down(runtime);
         runtime.pods.lock().remove(object::uid(&self.pod));
+        runtime.forget(object::uid(&self.pod));
     }
 }

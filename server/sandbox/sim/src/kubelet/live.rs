@@ -4,6 +4,7 @@ use super::{executor::ContainerTasks, logs::Log};
 use crate::{
     network::Sockets,
     shell::{
+        filesystem::Tree,
         machine::{Control, Machine},
         process::Process,
     },
@@ -43,6 +44,8 @@ pub struct Live {
     pub address: Ipv4Addr,
     pub sockets: Arc<Sockets>,
     pub containers: Mutex<BTreeMap<String, ContainerLive>>,
+    /// Volumes that outlive the processes, by name.
+    pub kept: BTreeMap<String, Arc<Tree>>,
 }
 
 impl Live {

@@ -19,8 +19,27 @@ struct Lines {
     all: VecDeque<(u64, Timestamp, Vec<u8>)>,
     bytes: usize,
     next: u64,
+    /// Lines before this number are on the disk, which has so many bytes of them.
+    saved: u64,
+    on_disk: usize,
     /// What has no newline yet, for stdout and stderr.
     partial: [Vec<u8>; 2],
+}
+
+impl Lines {
+    /// Adds a line, and lets go of the oldest ones; the number of the next.
+    fn keep(&mut self, at: Timestamp, line: Vec<u8>) -> u64 {
+        self.bytes += line.len();
+        self.all.push_back((self.next, at, line));
+        self.next += 1;
+        while self.all.len() > MOST_LINES || self.bytes > MOST_BYTES {
+            match self.all.pop_front() {
+                Some((.., gone)) => self.bytes -= gone.len(),
+                None => break,
+            }
+        }
+        self.next
+    }
 }
 
 #[derive(Debug)]
@@ -36,6 +55,48 @@ impl Log {
         Self { lines: Mutex::default(), clock: Arc::downgrade(clock), grown: watch::Sender::new(0), ended: watch::Sender::new(false) }
     }
 
+    /// A log of a process that is gone, as [`Self::unsaved`] wrote it.
+    pub fn read(clock: &Arc<dyn crate::shell::machine::Timer>, bytes: &[u8]) -> Self {
+        let log = Self::new(clock);
+        {
+            let mut lines = log.lines.lock();
+            for text in bytes.split(|byte| *byte == b'\n').filter(|text| !text.is_empty()) {
+                let mut parts = text.splitn(4, |byte| *byte == b' ');
+                let at = parts.next().and_then(|at| std::str::from_utf8(at).ok()?.parse().ok());
+                // A line that was cut off in the middle has no four parts.
+                let (Some(at), Some(line)) = (at, parts.nth(2)) else { continue };
+                lines.keep(at, line.to_vec());
+            }
+            (lines.saved, lines.on_disk) = (lines.next, bytes.len());
+        }
+        log.ended.send_replace(true);
+        log
+    }
+
+    pub fn is_unsaved(&self) -> bool {
+        let lines = self.lines.lock();
+        lines.saved < lines.next
+    }
+
+    /// What the disk has not got, in the form of the files below `/var/log/pods`. True: in place of all that it has.
+    pub fn unsaved(&self) -> Option<(bool, Vec<u8>)> {
+        let mut lines = self.lines.lock();
+        if lines.saved == lines.next {
+            return None;
+        }
+        let whole = lines.on_disk > 2 * MOST_BYTES;
+        let from = if whole { 0 } else { lines.saved };
+        let mut text = Vec::new();
+        for (_, at, line) in lines.all.iter().filter(|(number, ..)| *number >= from) {
+            text.extend(at.strftime("%Y-%m-%dT%H:%M:%S.%9fZ stdout F ").to_string().into_bytes());
+            text.extend(line);
+            text.push(b'\n');
+        }
+        lines.saved = lines.next;
+        lines.on_disk = text.len() + if whole { 0 } else { lines.on_disk };
+        Some((whole, text))
+    }
+
     /// The process has ended: nothing more comes.
     pub fn end(&self) {
         for stderr in [false, true] {
@@ -49,19 +110,8 @@ impl Log {
 
     fn push(&self, line: Vec<u8>) {
         let now = self.clock.upgrade().map_or(Timestamp::UNIX_EPOCH, |clock| clock.now());
-        let mut lines = self.lines.lock();
-        lines.bytes += line.len();
-        let number = lines.next;
-        lines.next += 1;
-        lines.all.push_back((number, now, line));
-        while lines.all.len() > MOST_LINES || lines.bytes > MOST_BYTES {
-            match lines.all.pop_front() {
-                Some((.., gone)) => lines.bytes -= gone.len(),
-                None => break,
-            }
-        }
-        drop(lines);
-        self.grown.send_replace(number + 1);
+        let next = self.lines.lock().keep(now, line);
+        self.grown.send_replace(next);
     }
 
     /// The last lines, as a termination message falls back to.

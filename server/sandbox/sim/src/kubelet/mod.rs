@@ -12,6 +12,7 @@
 mod admission;
 mod api;
 mod container;
+mod disk;
 mod ending;
 mod env;
 mod executor;
@@ -20,6 +21,7 @@ mod logs;
 mod node;
 mod pod;
 mod probes;
+mod reboot;
 mod runtime;
 mod security;
 mod start;
@@ -27,6 +29,7 @@ mod status;
 mod volumes;
 
 pub use api::{Prober, Reach};
+pub use disk::{Disk, Keeper};
 pub use executor::Activity;
 
 use crate::{
@@ -35,6 +38,7 @@ use crate::{
     step::{Context, Controller},
 };
 use apiserver::{Change, ChangeKind, Changes, NodeRuntime, Server, UserInfo};
+use jiff::Timestamp;
 use machinery::{gvr, object};
 use pod::{Step, Worker};
 use runtime::Runtime;
@@ -52,15 +56,31 @@ pub struct Kubelet {
     workers: BTreeMap<String, Worker>,
     /// Newest resource version that was looked at; `None` before the first look.
     seen: Option<u64>,
+    /// The process that ran the containers of this cluster has ended, and this one begins.
+    rebooted: bool,
+    /// When what has changed is written to the disk.
+    save_at: Option<Timestamp>,
 }
 
 impl Kubelet {
-    pub fn new(server: &Server, catalogue: Arc<ImageCatalogue>, spec: &ClusterSpec) -> Self {
+    /// Over a cluster whose containers run, as far as its objects say, or that has none yet. Without a disk nothing outlives the process.
+    pub fn new(server: &Server, catalogue: Arc<ImageCatalogue>, spec: &ClusterSpec, disk: Option<Arc<dyn Disk>>) -> Self {
         // One user for the kubelets of all nodes: as any single node it could not write the pods of the others.
         let user = UserInfo { name: "system:kubelets".to_owned(), groups: vec!["system:authenticated".to_owned()], ..UserInfo::default() };
         let client = server.client(user, "kubelet");
-        let runtime = Runtime::new(server, client, catalogue, spec);
-        Self { runtime: Arc::new(runtime), workers: BTreeMap::new(), seen: None }
+        let runtime = Runtime::new(server, client, catalogue, spec, disk);
+        Self { runtime: Arc::new(runtime), workers: BTreeMap::new(), seen: None, rebooted: false, save_at: None }
+    }
+
+    /// Over a cluster that another process ran before.
+    #[must_use]
+    pub fn rebooted(self) -> Self {
+        Self { rebooted: true, ..self }
+    }
+
+    /// Has everything written to the disk.
+    pub fn keeper(&self) -> Keeper {
+        Keeper(Arc::clone(&self.runtime))
     }
 
     /// For `Server::set_node_runtime`.
@@ -78,7 +98,7 @@ impl Kubelet {
         Arc::clone(&self.runtime.activity)
     }
 
-    fn look(&mut self, context: &Context<'_>) {
+    fn look(&mut self, context: &mut Context<'_>) {
         let changes = match self.seen {
             Some(seen) => self.runtime.client.changes_since(seen),
             None => Changes::Expired,
@@ -90,18 +110,27 @@ impl Kubelet {
                     self.take(&change, context);
                 }
             }
-            Changes::Expired => self.list(context),
+            Changes::Expired => {
+                let rebooted = self.rebooted && self.seen.is_none();
+                if rebooted {
+                    self.announce_reboot(context);
+                }
+                self.list(context, rebooted);
+            }
         }
     }
 
-    fn list(&mut self, context: &Context<'_>) {
+    fn list(&mut self, context: &Context<'_>, rebooted: bool) {
         let mut newest = 0;
         let mut pods = self.runtime.client.list(gvr::PODS, None);
         newest = pods.iter().map(|p| object::resource_version(p)).max().unwrap_or(newest);
         pods.sort_by_key(|p| p["status"]["startTime"].as_str().unwrap_or("~").to_owned());
         let present: Vec<String> = pods.iter().map(|p| object::uid(p).to_owned()).collect();
         for pod in pods {
-            self.put(pod, context);
+            self.put(pod, context, rebooted);
+        }
+        if rebooted {
+            self.runtime.sweep(&present);
         }
         let gone: Vec<String> = self.workers.keys().filter(|uid| !present.contains(uid)).cloned().collect();
         for uid in gone {
@@ -116,7 +145,7 @@ impl Kubelet {
         self.seen = Some(newest);
     }
 
-    fn put(&mut self, pod: Arc<Value>, context: &Context<'_>) {
+    fn put(&mut self, pod: Arc<Value>, context: &Context<'_>, rebooted: bool) {
         let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
         if node.is_empty() || !self.runtime.has_node(node) {
             return;
@@ -125,7 +154,10 @@ impl Kubelet {
         match self.workers.get_mut(&uid) {
             Some(worker) => worker.update(pod),
             None => {
-                let worker = Worker::new(pod, &self.runtime, context.now);
+                let mut worker = Worker::new(pod, &self.runtime, context.now);
+                if rebooted {
+                    worker.after_reboot(&self.runtime, context.now);
+                }
                 self.workers.insert(uid, worker);
             }
         }
@@ -140,7 +172,7 @@ impl Kubelet {
                     }
                     self.mirror(&change.object);
                 } else {
-                    self.put(Arc::clone(&change.object), context);
+                    self.put(Arc::clone(&change.object), context, false);
                 }
             }
             ("", kind @ ("configmaps" | "secrets")) => {
@@ -154,6 +186,18 @@ impl Kubelet {
             ("", "nodes") => self.runtime.learn_node(&change.object),
             _ => {}
         }
+    }
+
+    /// Brings the disk up to date where the time has come; when to look again.
+    fn save(&mut self, now: Timestamp) -> Option<Timestamp> {
+        if self.save_at.is_some_and(|at| at <= now) {
+            self.runtime.save(now);
+            self.save_at = None;
+        }
+        if self.save_at.is_none() {
+            self.save_at = self.runtime.save_due(now);
+        }
+        self.save_at
     }
 
     /// A static pod's mirror comes back: the file on the node is still there.
@@ -216,7 +260,15 @@ impl Controller for Kubelet {
         }
         let node_again = node::sync(&runtime, context);
         runtime.activity.stepping(false);
-        let next = self.workers.values().filter_map(Worker::next_wake).chain(runtime.timer.next_deadline()).chain(node_again).min();
+        let save_again = self.save(context.now);
+        let next = self
+            .workers
+            .values()
+            .filter_map(Worker::next_wake)
+            .chain(runtime.timer.next_deadline())
+            .chain(node_again)
+            .chain(save_again)
+            .min();
         if let Some(next) = next {
             context.wake_at(next);
         }

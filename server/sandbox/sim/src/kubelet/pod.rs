@@ -38,6 +38,8 @@ pub struct Worker {
     pub dirty: bool,
     /// When to look again.
     pub wake: Option<Timestamp>,
+    /// Its sandbox went with the node's reboot, which it has not said yet.
+    pub(super) sandbox_lost: bool,
     admitted: bool,
     ready_at: Option<Timestamp>,
     /// When the tokens in its volumes are replaced.
@@ -74,6 +76,7 @@ impl Worker {
             live: None,
             dirty: true,
             wake: None,
+            sandbox_lost: false,
             admitted: start_time.is_some(),
             ready_at: None,
             tokens_at: None,
@@ -209,6 +212,9 @@ impl Worker {
         }
         self.collect(step);
         if self.rejected.is_none() && self.ending.is_none() && !self.is_over() {
+            if std::mem::take(&mut self.sandbox_lost) {
+                self.event(step, None, false, "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.");
+            }
             self.run(step);
         }
         self.probe(step);
@@ -353,7 +359,11 @@ impl Worker {
         };
         let (files, resolver) = start::sandbox_files(step.runtime, &self.pod, &hostname, address, now);
         let processes = (self.pod["spec"]["shareProcessNamespace"] == true).then(Arc::default);
-        let live = Arc::new(Live { address, sockets: Arc::clone(&sockets), containers: parking_lot::Mutex::default() });
+        // Logs of before a reboot are there already.
+        let containers = self.live.take().map(|live| live.containers.lock().clone()).unwrap_or_default();
+        let kept =
+            volumes.iter().filter(|(_, volume)| volume.kept).map(|(name, volume)| (name.clone(), Arc::clone(&volume.tree))).collect();
+        let live = Arc::new(Live { address, sockets: Arc::clone(&sockets), containers: parking_lot::Mutex::new(containers), kept });
         step.runtime.pods.lock().insert(object::uid(&self.pod).to_owned(), Arc::clone(&live));
         self.live = Some(live);
         self.sandbox = Some(Sandbox { node: self.node.clone(), address, sockets, volumes, files, processes, resolver, hostname });
@@ -595,7 +605,7 @@ impl Worker {
                 if let Some(command) = post_start {
                     start::spawn_inside(&instance, command, |_, _| {});
                 }
-                self.put_live(index, instance);
+                self.put_live(index, instance, step.runtime);
                 self.event(step, Some(index), false, "Started", format!("Started container {name}"));
             }
             Err(message) => {
@@ -620,17 +630,21 @@ impl Worker {
         }
     }
 
-    fn put_live(&mut self, index: usize, instance: super::live::Instance) {
+    fn put_live(&mut self, index: usize, instance: super::live::Instance, runtime: &Runtime) {
         if let Some(live) = &self.live {
             let mut containers = live.containers.lock();
-            let entry: &mut ContainerLive = containers.entry(self.containers[index].name.clone()).or_default();
+            let name = &self.containers[index].name;
+            let entry: &mut ContainerLive = containers.entry(name.clone()).or_default();
             entry.previous = entry.log.take();
+            if let Some(log) = &entry.previous {
+                runtime.rotate_log(object::uid(&self.pod), name, log);
+            }
             entry.log = Some(Arc::clone(&instance.log));
             entry.instance = Some(instance);
         }
     }
 
-    /// It ran before the server did: its process goes on, without an event and without a restart.
+    /// It ran when the cluster was as it is put in place here: its process goes on, without an event and without a restart.
     fn readopt(&mut self, index: usize, since: Timestamp, step: &Step<'_, '_>) {
         self.containers[index].adopted = false;
         let spec = self.containers[index].spec.clone();
@@ -653,7 +667,7 @@ impl Worker {
             Ok(instance) => {
                 container.phase = Phase::Running { since };
                 container.probes.begin(step.now, true);
-                self.put_live(index, instance);
+                self.put_live(index, instance, step.runtime);
             }
             Err(_) => container.phase = Phase::Idle,
         }

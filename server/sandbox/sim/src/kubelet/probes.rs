@@ -1,7 +1,7 @@
 //! Startup, liveness and readiness probes.
 
 use super::{live::Instance, start};
-use crate::network::{Failure, Listener, Protocol, Request, exchange};
+use crate::network::{Failure, Listener, Protocol, Request, TlsClient, exchange_over};
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -206,6 +206,7 @@ fn launch(probe: &Probe, instance: &Instance, container: &Value, address: Ipv4Ad
         let (url, port, path) = url(spec, container, address);
         let refused = move |failure: Failure| match failure {
             Failure::NotHttp => format!("Get {url:?}: EOF"),
+            Failure::NotTls => format!("Get {url:?}: http: server gave HTTP response to HTTPS client"),
             other => format!("Get {url:?}: dial tcp {address}:{port}: connect: {}", other.to_string().to_lowercase()),
         };
         match sockets.find(Protocol::Tcp, port) {
@@ -222,10 +223,12 @@ fn launch(probe: &Probe, instance: &Instance, container: &Value, address: Ipv4Ad
                     ));
                 }
                 let peer = address;
+                // The kubelet looks at no certificate.
+                let tls = (spec["httpGet"]["scheme"] == "HTTPS").then(|| TlsClient { host: address.to_string(), trusts: None });
                 crate::shell::machine::Spawner::spawn(
                     instance.tasks.as_ref(),
                     Box::pin(async move {
-                        let result = match exchange(&listener, request, peer).await {
+                        let result = match exchange_over(&listener, request, tls.as_ref(), peer).await {
                             Ok(response) if (200..400).contains(&response.status) => Ok(()),
                             Ok(response) => Err(format!("HTTP probe failed with statuscode: {}", response.status)),
                             Err(failure) => Err(refused(failure)),

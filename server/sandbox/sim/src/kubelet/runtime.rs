@@ -1,6 +1,7 @@
 //! What all pods of a cluster share: nodes, network, tasks, time.
 
 use super::{
+    disk::{Disk, Saved},
     executor::{Activity, StepTimer, Tasks},
     live::Live,
 };
@@ -15,7 +16,6 @@ use crate::{
 };
 use apiserver::{Client, Server};
 use jiff::Timestamp;
-use machinery::Clock;
 use parking_lot::Mutex;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -24,6 +24,9 @@ use std::{
     net::Ipv4Addr,
     sync::Arc,
 };
+
+/// Most bytes of a node's own files.
+const NODE_BYTES: usize = 64 << 20;
 
 /// A node as its kubelet and container runtime know it.
 #[derive(Debug)]
@@ -61,15 +64,21 @@ pub struct Runtime {
     pub nodes: Mutex<BTreeMap<String, Node>>,
     /// By pod uid.
     pub pods: Mutex<BTreeMap<String, Arc<Live>>>,
-    claims: Mutex<BTreeMap<String, Arc<Tree>>>,
+    pub(super) claims: Mutex<BTreeMap<String, Arc<Tree>>>,
+    /// The node of the control plane, and what answers on the API server's port there.
+    pub(super) api_server: Option<(String, Listener)>,
+    /// `None`: nothing outlives the process.
+    pub(super) disk: Option<Arc<dyn Disk>>,
+    pub(super) saved: Saved,
 }
 
 impl Runtime {
-    pub fn new(server: &Server, client: Client, catalogue: Arc<ImageCatalogue>, spec: &ClusterSpec) -> Self {
+    pub fn new(server: &Server, client: Client, catalogue: Arc<ImageCatalogue>, spec: &ClusterSpec, disk: Option<Arc<dyn Disk>>) -> Self {
         let clock = Arc::clone(server.clock());
         let activity = Arc::new(Activity::default());
         let fabric = Arc::new(Fabric::new(client.clone()));
         let mut nodes = BTreeMap::new();
+        let mut api_server = None;
         for (i, node) in spec.nodes.iter().enumerate() {
             let number = u8::try_from(i).unwrap_or(u8::MAX - 2);
             let product = node.gpu_product.replace('-', " ");
@@ -97,8 +106,7 @@ impl Runtime {
             };
             made.sockets.listen(Protocol::Tcp, 10250, "kubelet", Listener::Silent);
             if i == bootstrap::control_plane_index(spec) {
-                let port = network::api_server(server, &node.name, &made.address.to_string());
-                made.sockets.listen(Protocol::Tcp, 6443, "kube-apiserver", port);
+                api_server = Some((node.name.clone(), network::api_server(server, &node.name, made.address)));
             }
             fabric.add(made.address, Place { sockets: Arc::clone(&made.sockets), pod: String::new() });
             nodes.insert(node.name.clone(), made);
@@ -114,6 +122,9 @@ impl Runtime {
             nodes: Mutex::new(nodes),
             pods: Mutex::default(),
             claims: Mutex::default(),
+            api_server,
+            disk,
+            saved: Saved::default(),
         }
     }
 
@@ -162,7 +173,8 @@ impl Runtime {
         self.catalogue.find(reference, self.run_unknown)
     }
 
-    pub fn claim_tree(&self, volume: &str, make: impl FnOnce() -> Tree) -> Arc<Tree> {
+    pub fn claim_tree(&self, volume: &str, limit: usize, now: Timestamp) -> Arc<Tree> {
+        let make = || self.load_tree(&format!("claims/{volume}"), limit).unwrap_or_else(|| Tree::new(0o777, limit, now));
         Arc::clone(self.claims.lock().entry(volume.to_owned()).or_insert_with(|| Arc::new(make())))
     }
 
@@ -173,7 +185,12 @@ impl Runtime {
         if let Some(tree) = &held.tree {
             return Arc::clone(tree);
         }
-        let tree = Tree::new(0o755, 64 << 20, now);
+        if let Some(tree) = self.load_tree(&format!("nodes/{node}"), NODE_BYTES) {
+            let tree = Arc::new(tree);
+            held.tree = Some(Arc::clone(&tree));
+            return tree;
+        }
+        let tree = Tree::new(0o755, NODE_BYTES, now);
         let folders = [
             "/bin",
             "/boot",

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     catalogue::{Resolved, ToolSet},
-    network::{PodNetwork, Resolver, Sockets},
+    network::{Listener, PodNetwork, Resolver, Sockets},
     shell::{
         commands,
         filesystem::{Inode, Kind, Mount, MountKind, ROOT, Tree, View},
@@ -74,6 +74,11 @@ impl Announce for NodeLink {
 
     fn node_gpus(&self) -> Vec<Gpu> {
         self.runtime.upgrade().and_then(|r| r.nodes.lock().get(&self.node).map(|n| n.gpus.clone())).unwrap_or_default()
+    }
+
+    fn api_server(&self) -> Option<Listener> {
+        let (node, listener) = self.runtime.upgrade()?.api_server.clone()?;
+        (node == self.node).then_some(listener)
     }
 }
 

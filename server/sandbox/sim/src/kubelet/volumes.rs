@@ -1,6 +1,6 @@
 //! Volumes of a pod: each becomes a tree of files, or the kubelet says why not.
 
-use super::runtime::Runtime;
+use super::{disk, runtime::Runtime};
 use crate::shell::filesystem::{Inode, Kind, ROOT, Tree};
 use base64::Engine as _;
 use jiff::{SignedDuration, Timestamp};
@@ -20,6 +20,8 @@ pub struct Volume {
     pub source: String,
     pub file_system: &'static str,
     pub read_only: bool,
+    /// It lies on the node's disk for as long as the pod lives.
+    pub kept: bool,
 }
 
 type Files = BTreeMap<String, (Vec<u8>, u32)>;
@@ -42,7 +44,7 @@ fn one(runtime: &Runtime, pod: &Value, volume: &Value, node: &str, now: Timestam
         if let Some(group) = group {
             tree.change(ROOT, |inode| (inode.gid, inode.mode) = (group, inode.mode | 0o2070));
         }
-        Volume { tree, root: ROOT, source: source.to_owned(), file_system, read_only: false }
+        Volume { tree, root: ROOT, source: source.to_owned(), file_system, read_only: false, kept: false }
     };
     if let Some(path) = volume["hostPath"]["path"].as_str() {
         return host_path(runtime, node, path, volume["hostPath"]["type"].as_str().unwrap_or_default(), now);
@@ -64,15 +66,19 @@ fn one(runtime: &Runtime, pod: &Value, volume: &Value, node: &str, now: Timestam
         projected(runtime, pod, &volume["projected"])?
     } else if volume["emptyDir"].is_object() || volume.as_object().is_some_and(|v| v.len() == 1) {
         let memory = volume["emptyDir"]["medium"] == "Memory";
-        let tree = Tree::new(0o777, SCRATCH, now);
-        return Ok(plain(tree, if memory { "tmpfs" } else { "/dev/vda1" }, if memory { "tmpfs" } else { "ext4" }));
+        if memory {
+            return Ok(plain(Tree::new(0o777, SCRATCH, now), "tmpfs", "tmpfs"));
+        }
+        let name = disk::volume_name(object::uid(pod), volume["name"].as_str().unwrap_or_default());
+        let tree = runtime.load_tree(&name, SCRATCH).unwrap_or_else(|| Tree::new(0o777, SCRATCH, now));
+        return Ok(Volume { kept: true, ..plain(tree, "/dev/vda1", "ext4") });
     } else {
         let kind = volume.as_object().into_iter().flatten().map(|(k, _)| k.as_str()).find(|k| *k != "name").unwrap_or_default();
         return Err(format!("this simulated cluster has no storage of the kind {kind:?} (cordon.dev/simulated)"));
     };
     let tree = Tree::new(0o1777, 2 << 20, now);
     fill(&tree, &files, group, now);
-    Ok(Volume { tree: Arc::new(tree), root: ROOT, source: "tmpfs".to_owned(), file_system: "tmpfs", read_only: false })
+    Ok(Volume { tree: Arc::new(tree), root: ROOT, source: "tmpfs".to_owned(), file_system: "tmpfs", read_only: false, kept: false })
 }
 
 /// Puts files in place as the kubelet's atomic writer does: a dated folder, `..data` that points to it, and a link per file.
@@ -227,7 +233,7 @@ fn host_path(runtime: &Runtime, node: &str, path: &str, kind: &str, now: Timesta
         (_, Some(id), _) => id,
         (_, None, _) => tree.put(path, Inode::directory(0o755).at(now)),
     };
-    Ok(Volume { tree, root, source: format!("hostPath:{path}"), file_system: "ext4", read_only: false })
+    Ok(Volume { tree, root, source: format!("hostPath:{path}"), file_system: "ext4", read_only: false, kept: false })
 }
 
 fn claim(runtime: &Runtime, pod: &Value, name: &str, node: &str, group: Option<i64>, now: Timestamp) -> Result<Volume, String> {
@@ -246,9 +252,9 @@ fn claim(runtime: &Runtime, pod: &Value, name: &str, node: &str, group: Option<i
             if volume["spec"]["local"].is_object() { "Directory" } else { volume["spec"]["hostPath"]["type"].as_str().unwrap_or_default() };
         return host_path(runtime, node, path, kind, now).map(|v| Volume { source: format!("pv:{bound}"), ..v });
     }
-    let tree = runtime.claim_tree(bound, || Tree::new(0o777, CLAIM, now));
+    let tree = runtime.claim_tree(bound, CLAIM, now);
     if let Some(group) = group {
         tree.change(ROOT, |inode| (inode.gid, inode.mode) = (group, inode.mode | 0o2070));
     }
-    Ok(Volume { tree, root: ROOT, source: format!("pv:{bound}"), file_system: "ext4", read_only: false })
+    Ok(Volume { tree, root: ROOT, source: format!("pv:{bound}"), file_system: "ext4", read_only: false, kept: false })
 }

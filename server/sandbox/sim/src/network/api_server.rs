@@ -4,7 +4,7 @@ use super::{Authorities, Handler, Listener, Request, Response, TlsServer};
 use apiserver::Server;
 use futures::future::BoxFuture;
 use machinery::gvr;
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, net::Ipv4Addr, sync::Arc};
 
 #[derive(Debug)]
 struct ApiServer(Server);
@@ -23,18 +23,20 @@ impl Handler for ApiServer {
                 return Response::text(503, "logs cannot be read while time is simulated (cordon.dev/simulated)\n");
             }
             let (parts, body) = server.answer_inside(asked).await.into_parts();
-            let headers = parts.headers.iter().map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+            let headers =
+                parts.headers.iter().map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
             Response { status: parts.status.as_u16(), headers: headers.collect(), body }
         })
     }
 }
 
 /// What listens on port 6443 of the control plane, with the names that kubeadm writes into its certificate.
-pub fn api_server(server: &Server, node: &str, address: &str) -> Listener {
+pub fn api_server(server: &Server, node: &str, address: Ipv4Addr) -> Listener {
     let service = server.client(apiserver::UserInfo::admin(), "kubelet").get(gvr::SERVICES, "default", "kubernetes");
     let service = service.as_ref().and_then(|service| service["spec"]["clusterIP"].as_str()).unwrap_or("10.96.0.1").to_owned();
     let domains = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", "localhost"];
-    let names: BTreeSet<String> = domains.into_iter().chain([node, address, service.as_str(), "127.0.0.1"]).map(str::to_owned).collect();
+    let names: BTreeSet<String> =
+        domains.into_iter().chain([node, &address.to_string(), &service, "127.0.0.1"]).map(str::to_owned).collect();
     Listener::Https(Arc::new(TlsServer {
         handler: Arc::new(ApiServer(server.clone())),
         authority: Authorities::parse(server.options().certificate_authority.as_bytes()),

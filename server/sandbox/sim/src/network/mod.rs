@@ -71,16 +71,7 @@ pub async fn fetch(
     request.headers.push(("X-Simulated-Peer".to_owned(), machine.network.address().to_string()));
     match machine.network.dial(address, port, Protocol::Tcp) {
         Ok(listener) => {
-            let answer = async {
-                match (tls, &listener) {
-                    (None, _) => exchange(&listener, request, machine.network.address()).await,
-                    (Some(client), Listener::Https(server)) => {
-                        server.accepts(client)?;
-                        Ok(server.handler.handle(request).await)
-                    }
-                    (Some(_), _) => Err(Failure::NotTls),
-                }
-            };
+            let answer = exchange_over(&listener, request, tls, machine.network.address());
             tokio::select! {
                 biased;
                 answer = answer => answer,
@@ -93,6 +84,18 @@ pub async fn fetch(
             Err(Failure::TimedOut)
         }
         Err(failure) => Err(failure),
+    }
+}
+
+/// One request to a listener that was reached, with TLS or without.
+pub async fn exchange_over(listener: &Listener, request: Request, tls: Option<&TlsClient>, peer: Ipv4Addr) -> Result<Response, Failure> {
+    match (tls, listener) {
+        (None, _) => exchange(listener, request, peer).await,
+        (Some(client), Listener::Https(server)) => {
+            server.accepts(client)?;
+            Ok(server.handler.handle(request).await)
+        }
+        (Some(_), _) => Err(Failure::NotTls),
     }
 }
 
@@ -138,7 +141,9 @@ pub async fn serve(listener: &Listener, mut connection: Connection, spawner: &dy
         Listener::Stream(sender) => {
             let _ = sender.send(connection).await;
         }
-        Listener::Silent | Listener::Https(_) => spawner.spawn(Box::pin(async move { while connection.from_client.recv().await.is_some() {} })),
+        Listener::Silent | Listener::Https(_) => {
+            spawner.spawn(Box::pin(async move { while connection.from_client.recv().await.is_some() {} }))
+        }
         Listener::Http(handler) => {
             let handler = Arc::clone(handler);
             spawner.spawn(Box::pin(async move {

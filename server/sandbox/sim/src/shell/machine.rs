@@ -110,6 +110,9 @@ pub trait Announce: Send + Sync + Debug {
 
     /// GPUs of the node.
     fn node_gpus(&self) -> Vec<Gpu>;
+
+    /// What answers on the API server's port, on the node of the control plane.
+    fn api_server(&self) -> Option<Listener>;
 }
 
 /// One running process.

@@ -1,4 +1,4 @@
-//! From start to end: order, restarts, probes, termination, the server's own restart.
+//! From start to end: order, restarts, probes, termination.
 
 use super::{Bench, SLEEP};
 use apiserver::node::LogOptions;
@@ -139,10 +139,10 @@ fn the_environment_and_the_volumes_are_the_specs() {
 }
 
 #[test]
-fn containers_go_on_after_the_servers_restart() {
+fn containers_of_a_state_that_is_put_in_place_go_on() {
     let mut bench = Bench::new();
     let before = bench.pod("b", "image: 'busybox:1.37', command: [sh, -c, 'echo hello; sleep 10000']");
-    let mut bench = bench.restart();
+    let mut bench = bench.put_in_place();
     bench.pass(30);
     let after = bench.get("b");
     assert_eq!(after["status"], before["status"]);

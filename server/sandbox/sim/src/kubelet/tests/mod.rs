@@ -5,10 +5,11 @@ mod gpu;
 mod inside;
 mod lifecycle;
 mod network;
+mod reboot;
 mod security;
 mod shell;
 
-use super::{Kubelet, Prober, Reach};
+use super::{Disk, Kubelet, Prober, Reach};
 use crate::{
     bootstrap::{self, ClusterSpec, NodeSpec},
     catalogue::ImageCatalogue,
@@ -40,6 +41,42 @@ pub struct Bench {
     pub prober: Prober,
     catalogue: Arc<ImageCatalogue>,
     spec: ClusterSpec,
+    disk: Arc<Files>,
+}
+
+/// A disk in memory.
+#[derive(Debug, Default)]
+pub struct Files(parking_lot::Mutex<std::collections::BTreeMap<String, Vec<u8>>>);
+
+impl Disk for Files {
+    fn read(&self, name: &str) -> Option<Vec<u8>> {
+        self.0.lock().get(name).cloned()
+    }
+
+    fn write(&self, name: &str, content: &[u8]) {
+        self.0.lock().insert(name.to_owned(), content.to_vec());
+    }
+
+    fn append(&self, name: &str, content: &[u8]) {
+        self.0.lock().entry(name.to_owned()).or_default().extend_from_slice(content);
+    }
+
+    fn rename(&self, from: &str, to: &str) {
+        let mut files = self.0.lock();
+        if let Some(content) = files.remove(from) {
+            files.insert(to.to_owned(), content);
+        }
+    }
+
+    fn remove(&self, name: &str) {
+        self.0.lock().retain(|other, _| other != name && !other.starts_with(&format!("{name}/")));
+    }
+
+    fn list(&self, folder: &str) -> Vec<String> {
+        let below = |name: &String| Some(name.strip_prefix(folder)?.strip_prefix('/')?.split('/').next()?.to_owned());
+        let names: std::collections::BTreeSet<String> = self.0.lock().keys().filter_map(below).collect();
+        names.into_iter().collect()
+    }
 }
 
 pub fn catalogue() -> Arc<ImageCatalogue> {
@@ -69,27 +106,33 @@ impl Bench {
         })
         .unwrap();
         bootstrap::bootstrap(&server, &spec).unwrap();
-        Self::over(server, clock, spec)
+        Self::over(server, clock, spec, Arc::default(), false)
     }
 
-    fn over(server: Server, clock: Arc<ManualClock>, spec: ClusterSpec) -> Self {
+    fn over(server: Server, clock: Arc<ManualClock>, spec: ClusterSpec, disk: Arc<Files>, rebooted: bool) -> Self {
         let catalogue = catalogue();
-        let kubelet = Kubelet::new(&server, Arc::clone(&catalogue), &spec);
+        let kubelet = Kubelet::new(&server, Arc::clone(&catalogue), &spec, Some(disk.clone()));
+        let kubelet = if rebooted { kubelet.rebooted() } else { kubelet };
         let (runtime, prober) = (kubelet.node_runtime(), kubelet.prober());
         let mut members = controllers::all(AUTHORITY);
         members.push(Box::new(Scheduler::default()));
         members.push(Box::new(kubelet));
         let sim = Sim::new(&server, Arc::clone(&catalogue), 1, members);
         let client = server.client(UserInfo::admin(), "test");
-        let mut bench = Self { server, client, clock, sim, runtime, prober, catalogue, spec };
+        let mut bench = Self { server, client, clock, sim, runtime, prober, catalogue, spec, disk };
         bench.pass(2);
         bench
     }
 
-    /// The server starts anew over what is stored.
+    /// The server's process ends at once and starts anew: objects and disks are as they were.
     pub fn restart(self) -> Self {
         let _ = self.catalogue;
-        Self::over(self.server, self.clock, self.spec)
+        Self::over(self.server, self.clock, self.spec, self.disk, true)
+    }
+
+    /// The objects of a running cluster are put in place, as from a template or a snapshot.
+    pub fn put_in_place(self) -> Self {
+        Self::over(self.server, self.clock, self.spec, Arc::default(), false)
     }
 
     pub fn pass(&mut self, seconds: i64) {

@@ -79,9 +79,7 @@ async fn wget(process: &Process, arguments: &[String]) -> i32 {
         return 1;
     };
     if !quiet {
-        process
-            .err(format!("Connecting to {host}{} ({address}:{port})\n", if usual { String::new() } else { format!(":{port}") }))
-            .await;
+        process.err(format!("Connecting to {host}{} ({address}:{port})\n", if usual { String::new() } else { format!(":{port}") })).await;
     }
     // Busybox looks at no certificate, and says so.
     let tls = secure.then(|| TlsClient { host: host.clone(), trusts: None });
@@ -216,7 +214,9 @@ async fn curl(process: &Process, arguments: &[String]) -> i32 {
         options.value(letter).and_then(|t| t.parse::<f64>().ok()).and_then(|t| SignedDuration::try_from_secs_f64(t.clamp(0.001, 1e6)).ok())
     };
     let tls = if scheme == "https" {
-        let file = options.value('E').or_else(|| ["CURL_CA_BUNDLE", "SSL_CERT_FILE"].iter().find_map(|name| Some(process.environment.get(*name)?.as_str())));
+        let file = options
+            .value('E')
+            .or_else(|| ["CURL_CA_BUNDLE", "SSL_CERT_FILE"].iter().find_map(|name| Some(process.environment.get(*name)?.as_str())));
         let trusts = match file.filter(|_| !options.has('k')).map(|file| (file, process.read(file))) {
             _ if options.has('k') => None,
             None => Some(Authorities::default()),
@@ -307,7 +307,6 @@ fn untrusted(failure: Failure, host: &str) -> String {
 
 /// What curl 8 prints below a certificate that it does not trust.
 const SEE_MORE: &str = "More details here: https://curl.se/docs/sslcerts.html\n\ncurl failed to verify the legitimacy of the server and therefore could not\nestablish a secure connection to it. To learn more about this situation and\nhow to fix it, please visit the webpage mentioned above.\n";
-
 
 fn written(format: &str, status: u16, size: usize) -> String {
     let text = format.replace("%{http_code}", &format!("{status:03}")).replace("%{response_code}", &format!("{status:03}"));

@@ -1,5 +1,7 @@
 //! A tree of inodes: one volume, or the writable layer of one container over its image.
 
+mod stored;
+
 use super::Errno;
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -85,6 +87,8 @@ struct Inodes {
     all: HashMap<u64, Inode>,
     next: u64,
     bytes: usize,
+    /// Counts changes.
+    version: u64,
 }
 
 const MOST_INODES: usize = 20_000;
@@ -93,7 +97,7 @@ impl Tree {
     /// An empty directory of mode `mode` that holds at most `limit` bytes.
     pub fn new(mode: u32, limit: usize, now: Timestamp) -> Self {
         let all = HashMap::from([(ROOT, Inode::directory(mode).at(now))]);
-        Self { inodes: Mutex::new(Inodes { all, next: ROOT + 1, bytes: 0 }), limit }
+        Self { inodes: Mutex::new(Inodes { all, next: ROOT + 1, bytes: 0, version: 0 }), limit }
     }
 
     pub fn limit(&self) -> usize {
@@ -102,6 +106,11 @@ impl Tree {
 
     pub fn used(&self) -> usize {
         self.inodes.lock().bytes
+    }
+
+    /// Another number after each change.
+    pub fn version(&self) -> u64 {
+        self.inodes.lock().version
     }
 
     pub fn get(&self, id: u64) -> Option<Inode> {
@@ -135,12 +144,14 @@ impl Tree {
         held.all.insert(id, inode);
         held.next += 1;
         held.bytes += bytes;
+        held.version += 1;
         Ok(id)
     }
 
     /// Puts an inode that exists under another name too.
     pub fn link(&self, directory: u64, name: &str, id: u64) -> Result<(), Errno> {
         let mut held = self.inodes.lock();
+        held.version += 1;
         match held.all.get_mut(&directory).map(|parent| &mut parent.kind) {
             Some(Kind::Directory(entries)) if entries.contains_key(name) => Err(Errno::Exists),
             Some(Kind::Directory(entries)) => {
@@ -160,6 +171,7 @@ impl Tree {
         let id = entries.remove(name).ok_or(Errno::NotFound)?;
         let freed = held.all.get(&id).map_or(0, |inode| if inode.is_directory() { 0 } else { inode.size() });
         held.bytes = held.bytes.saturating_sub(freed);
+        held.version += 1;
         Ok(id)
     }
 
@@ -170,6 +182,7 @@ impl Tree {
             return Err(Errno::NoSpace);
         }
         held.bytes = held.bytes.saturating_sub(before) + content.len();
+        held.version += 1;
         if let Some(inode) = held.all.get_mut(&id) {
             inode.kind = Kind::File(Arc::new(content));
             inode.modified = now;
@@ -184,6 +197,7 @@ impl Tree {
             return Err(Errno::NoSpace);
         }
         held.bytes += content.len();
+        held.version += 1;
         if let Some(inode) = held.all.get_mut(&id) {
             if let Kind::File(present) = &mut inode.kind {
                 Arc::make_mut(present).extend_from_slice(content);
@@ -194,7 +208,9 @@ impl Tree {
     }
 
     pub fn change(&self, id: u64, change: impl FnOnce(&mut Inode)) {
-        if let Some(inode) = self.inodes.lock().all.get_mut(&id) {
+        let mut held = self.inodes.lock();
+        held.version += 1;
+        if let Some(inode) = held.all.get_mut(&id) {
             change(inode);
         }
     }
