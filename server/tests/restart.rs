@@ -1,6 +1,6 @@
 //! kill -9 and start again: what was acknowledged is there. Processes of the real binary.
 
-use futures::StreamExt;
+use futures::{AsyncBufReadExt, StreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{Api, LogParams, ObjectMeta, PostParams, WatchEvent, WatchParams};
 use std::collections::BTreeMap;
@@ -123,7 +123,9 @@ async fn what_pods_wrote_down_survives() {
     let last = status.last_state.as_ref().unwrap().terminated.as_ref().unwrap();
     assert_eq!((last.exit_code, last.reason.as_deref()), (255, Some("Unknown")));
     assert_eq!(pods.logs("p", &LogParams { previous: true, ..LogParams::default() }).await.unwrap(), "life 0\n");
-    assert_eq!(pods.logs("p", &LogParams::default()).await.unwrap(), "life 0\nlife 1\n");
+    let follow = LogParams { follow: true, ..LogParams::default() };
+    let lines = pods.log_stream("p", &follow).await.unwrap().lines().take(2);
+    assert_eq!(lines.map(Result::unwrap).collect::<Vec<_>>().await, ["life 0", "life 1"]);
 }
 
 /// Waits until the pod `p` is ready after so many restarts.
