@@ -28,13 +28,23 @@ pub struct Description {
     pub seed: u64,
     /// 64 hexadecimal digits: what the key of its ServiceAccount tokens is made from. Clusters of before have none.
     #[serde(default)]
-    pub token_secret: String,
+    pub token_secret: Secret,
+}
+
+/// Never printed.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
 }
 
 impl Description {
     pub fn token_secret(&self) -> [u8; 32] {
         let mut secret = [0; 32];
-        if hex::decode_to_slice(&self.token_secret, &mut secret).is_ok() {
+        if hex::decode_to_slice(&self.token_secret.0, &mut secret).is_ok() {
             return secret;
         }
         let mut hash = Sha256::new();

@@ -2,7 +2,7 @@
 
 use crate::{
     cluster::Cluster,
-    files::{Description, Folder, is_id},
+    files::{Description, Folder, Secret, is_id},
     options::{Options, SandboxError},
     template,
 };
@@ -204,7 +204,7 @@ impl Sandbox {
             spec: spec.clone(),
             created_at,
             seed: u64::from_le_bytes([a, b, c, d, e, f, g, h]),
-            token_secret: hex::encode(digest(&self.inner.options.secret)),
+            token_secret: Secret(hex::encode(digest(&self.inner.options.secret))),
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod apply;
 pub mod clock;
 pub mod defaults;
 pub mod discovery;
+pub mod dump;
 pub mod field;
 pub mod gvr;
 pub mod object;

@@ -280,22 +280,6 @@ pub fn safe_encode(text: &str) -> String {
     text.bytes().map(|byte| char::from(ALPHABET[usize::from(byte) % ALPHABET.len()])).collect()
 }
 
-/// A short name for what `value` says, of the form of `pod-template-hash` and of ControllerRevisions.
-/// The real controllers hash Go's print of the object; ours hashes its JSON, so the form is the same and the letters differ.
-pub fn hash(value: &Value, collisions: Option<i64>) -> u32 {
-    let mut hash: u32 = 0x811c_9dc5;
-    let mut eat = |bytes: &[u8]| {
-        for byte in bytes {
-            hash = (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
-        }
-    };
-    eat(value.to_string().as_bytes());
-    if let Some(collisions) = collisions {
-        eat(&collisions.to_le_bytes());
-    }
-    hash
-}
-
 /// `intstr.GetScaledValueFromIntOrPercent`.
 pub fn scaled(value: &Value, total: i64, round_up: bool) -> i64 {
     match value {

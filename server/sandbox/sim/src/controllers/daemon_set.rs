@@ -10,7 +10,7 @@ use crate::{
     step::{Context, Controller},
 };
 use apiserver::Change;
-use machinery::{gvr, object};
+use machinery::{dump, gvr, object};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -63,7 +63,9 @@ impl DaemonSetController {
         if object::is_terminating(set) {
             return;
         }
-        let Some(history) = history::sync(context, set, HASH, set["status"]["collisionCount"].as_i64()) else { return };
+        let collisions = set["status"]["collisionCount"].as_i64();
+        let hash = |_: &Value| dump::pod_template_hash(&set["spec"]["template"], collisions);
+        let Some(history) = history::sync(context, set, HASH, hash) else { return };
         let hash = history::hash_of(&history.current, HASH).to_owned();
         let pods = claim(context.client, gvr::PODS, set, candidates);
         let mut on_node: BTreeMap<&str, Vec<&Arc<Value>>> = BTreeMap::new();

@@ -21,8 +21,8 @@ fn data(owner: &Value) -> Value {
 }
 
 /// Finds or makes the revision of the owner's present template. `None` where it could not be made now.
-/// `label` carries the hash on the revision; a template that comes back gets the newest number.
-pub fn sync(context: &Context<'_>, owner: &Value, label: &str, collisions: Option<i64>) -> Option<History> {
+/// It is named by the `hash` of its data, which `label` carries; a template that comes back gets the newest number.
+pub fn sync(context: &Context<'_>, owner: &Value, label: &str, hash: impl FnOnce(&Value) -> u32) -> Option<History> {
     let candidates = context.client.list(gvr::CONTROLLER_REVISIONS, Some(object::namespace(owner)));
     let mut all: Vec<_> = candidates.into_iter().filter(|revision| common::is_controlled_by(revision, owner)).collect();
     all.sort_by_key(|revision| (int(&revision["revision"], 0), common::created_at(revision)));
@@ -39,7 +39,7 @@ pub fn sync(context: &Context<'_>, owner: &Value, label: &str, collisions: Optio
         }
         return Some(History { current, all });
     }
-    let hash = common::safe_encode(&common::hash(&data, collisions).to_string());
+    let hash = common::safe_encode(&hash(&data).to_string());
     let mut labels = owner["spec"]["template"]["metadata"]["labels"].clone();
     if !labels.is_object() {
         labels = json!({});

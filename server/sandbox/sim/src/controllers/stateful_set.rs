@@ -9,7 +9,7 @@ use crate::{
     step::{Context, Controller},
 };
 use apiserver::Change;
-use machinery::{ApiError, gvr, object};
+use machinery::{ApiError, dump, gvr, object};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -63,7 +63,8 @@ impl StatefulSetController {
         if object::is_terminating(set) {
             return;
         }
-        let Some(history) = history::sync(context, set, HASH, set["status"]["collisionCount"].as_i64()) else { return };
+        let collisions = int(&set["status"]["collisionCount"], 0);
+        let Some(history) = history::sync(context, set, HASH, |data| dump::revision_hash(data, collisions)) else { return };
         let update = object::name(&history.current).to_owned();
         let current = history
             .all

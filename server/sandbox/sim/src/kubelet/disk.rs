@@ -33,9 +33,14 @@ pub trait Disk: Send + Sync + Debug {
     fn list(&self, folder: &str) -> Vec<String>;
 }
 
-/// Trees as they were last written, by name: their version, and when.
+/// What the disk has.
 #[derive(Debug, Default)]
-pub struct Saved(Mutex<BTreeMap<String, (u64, Timestamp)>>);
+pub struct Saved {
+    /// Trees as they were last written, by name: their version, and when.
+    trees: Mutex<BTreeMap<String, (u64, Timestamp)>>,
+    /// Held by whoever writes, so that lines stay in their order.
+    writing: Mutex<()>,
+}
 
 /// Has a cluster write down at once what it would write down soon.
 #[derive(Debug, Clone)]
@@ -86,30 +91,34 @@ impl Runtime {
         if self.logs().iter().any(|(_, log)| log.is_unsaved()) {
             return Some(soon);
         }
-        let saved = self.saved.0.lock();
+        let kept = self.kept();
+        let saved = self.saved.trees.lock();
         let due = |name: &str, tree: &Tree| match saved.get(name) {
             None if tree.version() == 0 => None,
             Some((version, _)) if *version == tree.version() => None,
             Some((_, at)) if tree.used() > LARGE => Some(at.saturating_add(LARGE_PAUSE).unwrap_or(soon).max(soon)),
             _ => Some(soon),
         };
-        self.kept().iter().filter_map(|(name, tree)| due(name, tree)).min()
+        kept.iter().filter_map(|(name, tree)| due(name, tree)).min()
     }
 
     /// Writes what has changed, large trees only where their time has come.
     pub fn save(&self, now: Timestamp) {
         let Some(disk) = &self.disk else { return };
-        for (name, log) in self.logs() {
+        // Whoever rotates a log holds its pod while it waits to write: pods are looked at first.
+        let (logs, kept) = (self.logs(), self.kept());
+        let _writing = self.saved.writing.lock();
+        for (name, log) in logs {
             save_log(disk.as_ref(), &name, &log);
         }
-        for (name, tree) in self.kept() {
+        for (name, tree) in kept {
             let version = tree.version();
-            let before = self.saved.0.lock().get(&name).copied();
+            let before = self.saved.trees.lock().get(&name).copied();
             let changed = before.map_or(version != 0, |(saved, _)| saved != version);
             let early = before.is_some_and(|(_, at)| tree.used() > LARGE && at.saturating_add(LARGE_PAUSE).is_ok_and(|due| now < due));
             if changed && !early {
                 disk.write(&name, &tree.encode());
-                self.saved.0.lock().insert(name, (version, now.min(self.now())));
+                self.saved.trees.lock().insert(name, (version, now.min(self.now())));
             }
         }
     }
@@ -117,13 +126,14 @@ impl Runtime {
     /// A tree as the disk has it.
     pub fn load_tree(&self, name: &str, limit: usize) -> Option<Tree> {
         let tree = Tree::decode(&self.disk.as_ref()?.read(name)?, limit)?;
-        self.saved.0.lock().insert(name.to_owned(), (tree.version(), self.now()));
+        self.saved.trees.lock().insert(name.to_owned(), (tree.version(), self.now()));
         Some(tree)
     }
 
     /// A container begins anew: its log becomes the previous one.
     pub fn rotate_log(&self, uid: &str, container: &str, log: &Log) {
         if let Some(disk) = &self.disk {
+            let _writing = self.saved.writing.lock();
             let name = log_name(uid, container, false);
             save_log(disk.as_ref(), &name, log);
             disk.rename(&name, &log_name(uid, container, true));
@@ -144,7 +154,7 @@ impl Runtime {
         if let Some(disk) = &self.disk {
             disk.remove(&format!("pods/{uid}"));
             let folder = volume_name(uid, "");
-            self.saved.0.lock().retain(|name, _| !name.starts_with(&folder));
+            self.saved.trees.lock().retain(|name, _| !name.starts_with(&folder));
         }
     }
 

@@ -59,6 +59,9 @@ impl fmt::Display for Failure {
     }
 }
 
+/// How long a request to the API server takes. Whoever asks in a loop is held to what a real server would answer.
+const ROUND_TRIP: SignedDuration = SignedDuration::from_millis(5);
+
 /// An HTTP request from a container, with `tls` an HTTPS one. Waits as long as `limit` where nobody answers.
 pub async fn fetch(
     machine: &Machine,
@@ -71,7 +74,12 @@ pub async fn fetch(
     request.headers.push(("X-Simulated-Peer".to_owned(), machine.network.address().to_string()));
     match machine.network.dial(address, port, Protocol::Tcp) {
         Ok(listener) => {
-            let answer = exchange_over(&listener, request, tls, machine.network.address());
+            let answer = async {
+                if matches!(listener, Listener::Https(_)) {
+                    machine.timer.sleep(ROUND_TRIP).await;
+                }
+                exchange_over(&listener, request, tls, machine.network.address()).await
+            };
             tokio::select! {
                 biased;
                 answer = answer => answer,

@@ -6,7 +6,7 @@ use crate::{
     events::{self, Event},
     step::Context,
 };
-use machinery::{clock, gvr, object};
+use machinery::{clock, dump, gvr, object};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -77,7 +77,7 @@ fn make(context: &mut Context<'_>, rollout: &mut Rollout, newest: i64) {
     let deployment = Arc::clone(&rollout.deployment);
     let collisions = deployment["status"]["collisionCount"].as_i64();
     let template = without_hash(&deployment["spec"]["template"]);
-    let hash = common::safe_encode(&common::hash(&template, collisions).to_string());
+    let hash = common::safe_encode(&dump::pod_template_hash(&template, collisions).to_string());
     let mut template = template;
     if template["metadata"].is_null() {
         template["metadata"] = json!({});
