@@ -149,3 +149,24 @@ fn no_two_objects_share_a_uid() {
     let uids: std::collections::BTreeSet<_> = objects.iter().map(|(_, _, object)| machinery::object::uid(object)).collect();
     assert_eq!(uids.len(), objects.len());
 }
+
+/// Clusters begin from one state, so their ServiceAccounts and first pods share uids; what tells their tokens apart is the key.
+#[test]
+fn a_token_opens_its_own_cluster_and_does_so_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = || Options { secret: [3; 32], ..options(Some(folder.path())).0 };
+    let sandbox = Sandbox::new(secret()).unwrap();
+    let [one, two] = ["one", "two"].map(|id| sandbox.create(id, &ClusterSpec::default()).unwrap());
+    let dns = one.client().list(gvr::PODS, Some("kube-system")).into_iter().find(|pod| pod["spec"]["serviceAccountName"] == "coredns");
+    let dns = dns.expect("CoreDNS runs from the start");
+    let token = one.client().pod_token(&dns, "", 3600).unwrap();
+    let twin = two.client().get(gvr::PODS, "kube-system", machinery::object::name(&dns)).unwrap();
+    assert_eq!(machinery::object::uid(&twin), machinery::object::uid(&dns), "the same pod, as far as its object goes");
+    assert_eq!(one.authenticate(&token).map(|user| user.name).as_deref(), Some("system:serviceaccount:kube-system:coredns"));
+    assert!(two.authenticate(&token).is_none());
+    drop((one, two, sandbox));
+    // The next process draws another secret; a cluster keeps what came of the first.
+    let sandbox = Sandbox::new(Options { secret: [4; 32], ..secret() }).unwrap();
+    assert!(sandbox.open("one").unwrap().authenticate(&token).is_some());
+    assert!(sandbox.open("two").unwrap().authenticate(&token).is_none());
+}
