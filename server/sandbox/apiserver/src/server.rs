@@ -25,7 +25,7 @@ use std::{
 pub use crate::store::snapshot::Snapshot;
 
 /// What a server is made of.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     pub clock: Arc<dyn Clock>,
     /// Seeds uids and generated names, so that a test sees the same ones again. Its own for each cluster, the same after a restart.
@@ -38,6 +38,13 @@ pub struct Options {
     pub issuer: String,
     /// PEM of the certificate authority that `kube-root-ca.crt` publishes.
     pub certificate_authority: String,
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // No secret, and nothing that secrets are drawn from.
+        f.debug_struct("Options").field("journal", &self.journal).field("issuer", &self.issuer).finish_non_exhaustive()
+    }
 }
 
 /// Bounds of one cluster.
