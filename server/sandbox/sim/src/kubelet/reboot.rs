@@ -88,7 +88,8 @@ impl Kubelet {
             }
             let mut bytes = [0; 16];
             context.rng.fill_bytes(&mut bytes);
-            // Its form is a random UUID's.
+            // Chance begins anew with the process; the time does not. The form is a random UUID's.
+            bytes.iter_mut().zip(context.now.as_nanosecond().to_le_bytes()).for_each(|(byte, time)| *byte ^= time);
             (bytes[6], bytes[8]) = (bytes[6] & 0x0f | 0x40, bytes[8] & 0x3f | 0x80);
             let digits = hex::encode(bytes);
             let id = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-");

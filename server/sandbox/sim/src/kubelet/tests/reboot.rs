@@ -59,8 +59,11 @@ fn what_lies_on_a_disk_is_there_again() {
     assert_eq!(bench.logs("done", LogOptions::default()), "finished\n", "the log of a container that had ended");
     assert_eq!(bench.shown("done"), "Succeeded false Completed restarts=0");
     // A second time, and what is gone is gone from the disk too.
+    let boot = |bench: &Bench| bench.client.get(gvr::NODES, "", "gpu-node").unwrap()["status"]["nodeInfo"]["bootID"].clone();
+    let first = boot(&bench);
     let mut bench = bench.restart();
     bench.pass(10);
+    assert_ne!(boot(&bench), first);
     assert_eq!(bench.sh("p", "cat /d/f"), "kept\n");
     assert_eq!(bench.shown("p"), "Running true running restarts=2");
     let uid = bench.get("p")["metadata"]["uid"].as_str().unwrap().to_owned();
