@@ -166,8 +166,8 @@ impl Cluster {
         self.sim.lock().step(now)
     }
 
-    /// Waits until nothing moves any more, or `limit` is over. In manual time `limit` is simulated: the clock jumps from one
-    /// wake-up to the next until nothing has been written for a while, though periodic probes go on.
+    /// Waits until nothing moves any more, though what is periodic goes on, or `limit` is over. In manual time `limit` is
+    /// simulated: the clock jumps from one wake-up to the next until nothing has been written for a while and nothing is expected.
     pub async fn settle(&self, limit: Duration) {
         match &self.options.time {
             Time::Manual(_) => self.settle_manually(limit),
@@ -199,7 +199,7 @@ impl Cluster {
             if now != written {
                 (written, last_write) = (now, clock.now());
             }
-            if next > after(last_write, QUIET) {
+            if sim.next_change().is_none_or(|at| at > after(last_write, QUIET)) {
                 break;
             }
             clock.advance_to(next);
@@ -238,6 +238,9 @@ impl Cluster {
         let mut sim = self.sim.lock();
         self.server.restore(&snapshot).map_err(SandboxError::disk(format!("restoring snapshot {name:?}")))?;
         sim.restart();
+        drop(sim);
+        // Also where nothing differed: what ran has to begin again.
+        self.activity.notify_one();
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use sim::{Sim, kubelet::Activity};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 
-/// A cluster with nothing due for this long counts as at rest: periodic probes go on forever.
+/// A cluster that expects no change for this long counts as at rest.
 const REST: SignedDuration = SignedDuration::from_millis(1_500);
 /// How often a waiting `settle` looks again.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -27,6 +27,7 @@ pub struct Driver {
 enum Next {
     /// A step is running, or one is due.
     Busy,
+    /// When a change is expected.
     At(Option<Timestamp>),
 }
 
@@ -44,10 +45,10 @@ impl Driver {
                     tokio::task::spawn_blocking(move || {
                         let mut sim = sim.lock();
                         let next = sim.step(clock.now());
-                        (next, sim.is_current())
+                        (next, sim.next_change(), sim.is_current())
                     })
                 };
-                let (wake_at, current) = match step.await {
+                let (wake_at, change, current) = match step.await {
                     Ok(stepped) => stepped,
                     Err(error) => {
                         tracing::error!(%error, "a step of a simulated cluster broke off; it stands still until it is woken anew");
@@ -61,7 +62,7 @@ impl Driver {
                 if !current {
                     continue;
                 }
-                *shared.lock() = Next::At(wake_at);
+                *shared.lock() = Next::At(change);
                 let due = async {
                     match wake_at {
                         Some(at) => tokio::time::sleep(until(clock.now(), at)).await,
@@ -84,7 +85,7 @@ impl Driver {
         self.stop.send_replace(true);
     }
 
-    /// Nothing is running, and nothing comes due soon.
+    /// Nothing is running, and no change is expected soon.
     pub fn rests(&self, now: Timestamp) -> bool {
         match *self.next.lock() {
             Next::Busy => false,

@@ -96,6 +96,47 @@ fn what_was_acknowledged_is_there_after_a_restart() {
     assert!(matches!(cluster.restore("step-1"), Err(SandboxError::Disk { .. })), "a damaged snapshot is said to be one");
 }
 
+/// What ran at the snapshot runs again, what came since is gone without a trace, and the cluster comes to rest, however often.
+#[test]
+fn a_restored_cluster_is_as_it_was_and_comes_to_rest() {
+    let cluster = Sandbox::new(options(None).0).unwrap().create("one", &ClusterSpec::default()).unwrap();
+    let client = cluster.client();
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "default"},
+                     "spec": {"containers": [{"name": "c", "image": "busybox:1.37", "command": ["sleep", "infinity"]}]}});
+    let plugin = json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "plugin", "namespace": "kube-system"}, "spec": {
+        "selector": {"matchLabels": {"a": "plugin"}}, "template": {"metadata": {"labels": {"a": "plugin"}}, "spec": {
+            "containers": [{"name": "c", "image": "nvcr.io/nvidia/k8s-device-plugin:v0.17.4", "volumeMounts": [{"name": "v", "mountPath": "/var/lib/kubelet/device-plugins"}]}],
+            "volumes": [{"name": "v", "hostPath": {"path": "/var/lib/kubelet/device-plugins"}}]}}}});
+    let gpus = || client.get(gvr::NODES, "", "gpu-node").unwrap()["status"]["capacity"]["nvidia.com/gpu"].clone();
+    let pods = || {
+        let shown = |pod: Arc<serde_json::Value>| (machinery::object::uid(&pod).to_owned(), pod["spec"].clone(), pod["status"].clone());
+        client.list(gvr::PODS, None).into_iter().map(shown).collect::<Vec<_>>()
+    };
+    client.create(gvr::PODS, pod.clone()).unwrap();
+    cluster.settle_manually(Duration::from_secs(60));
+    cluster.snapshot("start").unwrap();
+    let (before, gpus_before) = (pods(), gpus());
+    for round in 0..3 {
+        // Another pod of the same name, and a device plugin that changes the node.
+        client
+            .delete(gvr::PODS, "default", "p", &apiserver::client::DeleteOptions { grace_period_seconds: Some(0), ..Default::default() })
+            .unwrap();
+        cluster.settle_manually(Duration::from_secs(60));
+        client.create(gvr::PODS, pod.clone()).unwrap();
+        client.create(gvr::DAEMON_SETS, plugin.clone()).unwrap();
+        cluster.settle_manually(Duration::from_secs(60));
+        assert_eq!(gpus(), "1", "round {round}");
+        assert_ne!(pods(), before, "round {round}");
+        cluster.restore("start").unwrap();
+        cluster.settle_manually(Duration::from_secs(60));
+        assert_eq!(gpus(), gpus_before, "round {round}");
+        assert_eq!(pods(), before, "round {round}");
+        let rests_at = client.resource_version();
+        cluster.advance(Duration::from_secs(600));
+        assert_eq!(client.resource_version(), rests_at, "round {round}: nothing moves any more");
+    }
+}
+
 #[derive(Debug)]
 struct SystemClock;
 

@@ -1,6 +1,6 @@
 //! `cordon labs lint`, `cordon labs test`.
 
-use crate::app::labtest::{self, Bench};
+use crate::app::labtest;
 use crate::cli::print;
 use ::labs::{Catalogue, LabFiles};
 use anyhow::{Context, Result};
@@ -70,6 +70,7 @@ async fn test(names: &[String], folder: Option<&Path>, verbose: bool) -> Result<
     }
     let images = Arc::new(ImageCatalogue::parse(::labs::images()).context("reading the image catalogue")?);
     let now = "2026-01-05T09:00:00Z".parse().context("a time to begin at")?;
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let mut whole = true;
     for name in names.iter().filter(|name| catalogue.lab(name).is_none()) {
         print(format_args!("there is no lab {name}"));
@@ -78,8 +79,7 @@ async fn test(names: &[String], folder: Option<&Path>, verbose: bool) -> Result<
     for lab in catalogue.labs().into_iter().filter(|lab| names.is_empty() || names.contains(&lab.name)) {
         #[expect(clippy::disallowed_methods, reason = "the command line measures how long a test takes")]
         let begun = Instant::now();
-        let mut bench = Bench::new(images.clone(), now)?;
-        let report = labtest::test(lab, &mut bench).await?;
+        let report = labtest::test(lab, &images, now, workers).await?;
         if verbose {
             report.lines.iter().for_each(|line| print(format_args!("{:?}: {}: {}", line.verdict, line.name, line.text)));
         }

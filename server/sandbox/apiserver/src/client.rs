@@ -163,9 +163,9 @@ impl Client {
         self.server.state().resources().map(|(group, resource)| (group.to_owned(), resource.to_owned())).collect()
     }
 
-    /// Every object of every kind, for the garbage collector. Costs no copy of any object.
-    pub fn everything(&self) -> Vec<(String, String, Arc<Value>)> {
-        self.server.state().all().map(|(group, resource, _, object)| (group.to_owned(), resource.to_owned(), object.clone())).collect()
+    /// Every object of every kind with its group and plural, as stored. Costs no copy of anything.
+    pub fn everything(&self) -> Vec<(Arc<str>, Arc<str>, Arc<Value>)> {
+        self.server.state().everything().map(|(group, resource, object)| (group.clone(), resource.clone(), object.clone())).collect()
     }
 
     /// Deletes an object of any stored resource, custom ones included, by storage group and plural.

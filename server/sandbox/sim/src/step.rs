@@ -18,7 +18,19 @@ pub struct Context<'a> {
     pub now: Timestamp,
     pub rng: &'a mut dyn rand::Rng,
     pub catalogue: &'a Arc<ImageCatalogue>,
-    wake_at: &'a mut Option<Timestamp>,
+    wake: &'a mut Wake,
+}
+
+/// When to run again although nothing was committed.
+#[derive(Debug, Default, Clone, Copy)]
+struct Wake {
+    at: Option<Timestamp>,
+    /// The same without routine.
+    change: Option<Timestamp>,
+}
+
+fn earliest(one: Option<Timestamp>, at: Timestamp) -> Option<Timestamp> {
+    Some(one.map_or(at, |earlier| earlier.min(at)))
 }
 
 impl Debug for Context<'_> {
@@ -30,7 +42,14 @@ impl Debug for Context<'_> {
 impl Context<'_> {
     /// Asks to be stepped again at `at`, or before. Whatever was asked for earlier is forgotten when `reconcile` starts.
     pub fn wake_at(&mut self, at: Timestamp) {
-        *self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at)));
+        self.wake.change = earliest(self.wake.change, at);
+        self.routine_at(at);
+    }
+
+    /// The same for what goes on for ever and is expected to change nothing, as a probe of a container that is well: it keeps no
+    /// cluster from being at rest.
+    pub fn routine_at(&mut self, at: Timestamp) {
+        self.wake.at = earliest(self.wake.at, at);
     }
 
     /// The same, `seconds` from now.
@@ -49,13 +68,16 @@ pub trait Controller: Send + Debug {
     /// Brings the cluster one round closer to what its objects say. Called when something of interest has changed, when a
     /// time it asked for has come, and once after start. It asks anew for every time that it still needs.
     fn reconcile(&mut self, context: &mut Context<'_>);
+
+    /// Forgets what it knows beside the API: another state was put in place of the one that it comes from.
+    fn restart(&mut self) {}
 }
 
 #[derive(Debug)]
 struct Member {
     controller: Box<dyn Controller>,
     pending: bool,
-    wake_at: Option<Timestamp>,
+    wake: Wake,
 }
 
 /// All controllers of one cluster.
@@ -78,7 +100,8 @@ impl Sim {
             groups: vec!["system:authenticated".to_owned()],
             ..UserInfo::default()
         };
-        let members = controllers.into_iter().map(|controller| Member { controller, pending: true, wake_at: None }).collect::<Vec<_>>();
+        let members =
+            controllers.into_iter().map(|controller| Member { controller, pending: true, wake: Wake::default() }).collect::<Vec<_>>();
         Self {
             client: server.client(user, "kube-controller-manager"),
             server: server.clone(),
@@ -95,15 +118,15 @@ impl Sim {
         for _ in 0..MAXIMUM_ROUNDS {
             self.notice(now);
             if self.members.iter().all(|member| !member.pending) {
-                return self.members.iter().filter_map(|member| member.wake_at).min();
+                return self.members.iter().filter_map(|member| member.wake.at).min();
             }
             quarrelling.clear();
             for member in self.members.iter_mut().filter(|member| member.pending) {
                 quarrelling.push(member.controller.name());
                 member.pending = false;
-                member.wake_at = None;
+                member.wake = Wake::default();
                 let mut context =
-                    Context { client: &self.client, now, rng: &mut self.rng, catalogue: &self.catalogue, wake_at: &mut member.wake_at };
+                    Context { client: &self.client, now, rng: &mut self.rng, catalogue: &self.catalogue, wake: &mut member.wake };
                 member.controller.reconcile(&mut context);
             }
         }
@@ -111,15 +134,22 @@ impl Sim {
         now.saturating_add(QUARREL_PAUSE).ok()
     }
 
+    /// When the next change is expected, after a step: what comes due before is routine.
+    pub fn next_change(&self) -> Option<Timestamp> {
+        self.members.iter().filter_map(|member| member.wake.change).min()
+    }
+
     /// Whether everything that was committed has been stepped over.
     pub fn is_current(&self) -> bool {
         self.seen >= *self.server.committed().borrow() && self.members.iter().all(|member| !member.pending)
     }
 
-    /// Has every controller start anew, as after a restored snapshot.
+    /// Has every controller start anew, as after a restored snapshot or in a new process.
     pub fn restart(&mut self) {
         for member in &mut self.members {
+            member.controller.restart();
             member.pending = true;
+            member.wake = Wake::default();
         }
     }
 
@@ -143,11 +173,11 @@ impl Sim {
             }
             Changes::Expired => {
                 self.seen = *self.server.committed().borrow();
-                self.restart();
+                self.members.iter_mut().for_each(|member| member.pending = true);
             }
         }
         for member in &mut self.members {
-            member.pending |= member.wake_at.is_some_and(|at| at <= now);
+            member.pending |= member.wake.at.is_some_and(|at| at <= now);
         }
     }
 }

@@ -16,6 +16,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// How long things may take to come to rest, in simulated time.
 const SETTLE: Duration = Duration::from_secs(60);
+/// The snapshot of a lab's start.
+const START: &str = "start";
 
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
@@ -29,6 +31,8 @@ pub enum BenchError {
     Call(#[from] CallError),
     #[error("there is no cluster yet")]
     NotBegun,
+    #[error("a run broke off")]
+    BrokeOff(#[source] tokio::task::JoinError),
 }
 
 /// Runs labs, one after another.
@@ -40,6 +44,8 @@ pub struct Bench {
     cluster: Option<Arc<dyn Cluster>>,
     scans: Vec<ScanRecord>,
     remembered: BTreeMap<String, Vec<ScanRecord>>,
+    /// The lab whose start [`START`] holds.
+    began: Option<String>,
     made: u32,
 }
 
@@ -48,15 +54,18 @@ impl Bench {
     pub fn new(catalogue: Arc<ImageCatalogue>, now: Timestamp) -> Result<Self, BenchError> {
         let clock = Arc::new(ManualClock::at(now));
         let sandbox = Sandbox::new(sandbox::Options::manual(clock.clone(), catalogue.clone()))?;
-        Ok(Self { clock, catalogue, sandbox, cluster: None, scans: Vec::new(), remembered: BTreeMap::new(), made: 0 })
+        Ok(Self { clock, catalogue, sandbox, cluster: None, scans: Vec::new(), remembered: BTreeMap::new(), began: None, made: 0 })
     }
 
     fn cluster(&self) -> Result<&Arc<dyn Cluster>, BenchError> {
         self.cluster.as_ref().ok_or(BenchError::NotBegun)
     }
 
-    /// A fresh cluster with the lab's start in it.
+    /// A cluster with the lab's start in it and nothing else, at rest: made once, then restored.
     pub(super) async fn begin(&mut self, attempt: &AttemptLab<'_>) -> Result<(), BenchError> {
+        if self.began.as_ref() == Some(&attempt.lab.name) {
+            return self.back_to(START).await;
+        }
         self.made += 1;
         let id = format!("labtest-{}", self.made);
         self.sandbox.create(&id, &spec(attempt.lab))?;
@@ -66,7 +75,9 @@ impl Bench {
         let problem = |problem: String| BenchError::Start { lab: attempt.lab.name.clone(), problem };
         let objects = attempt.start_objects().map_err(|found| problem(found.to_string()))?;
         self.apply(attempt, UserInfo::admin(), objects).await?.map_err(problem)?;
-        self.settle(SETTLE).await
+        self.settle(SETTLE).await?;
+        self.began = Some(attempt.lab.name.clone());
+        self.remember(START).await
     }
 
     pub(super) async fn remember(&mut self, name: &str) -> Result<(), BenchError> {
@@ -75,10 +86,11 @@ impl Bench {
         Ok(())
     }
 
+    /// The cluster as it was when it was at rest; whoever changes it next lets it come to rest again.
     pub(super) async fn back_to(&mut self, name: &str) -> Result<(), BenchError> {
         self.cluster()?.restore(name).await?;
         self.scans = self.remembered.get(name).cloned().unwrap_or_default();
-        self.settle(SETTLE).await
+        Ok(())
     }
 
     /// Lets the cluster come to rest, and the time pass.

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Every run is a real cluster of the sandbox in simulated time: objects are applied through its API, controllers and kubelet do
-//! what they do, evidence is collected as for a learner, and the checkers judge it.
+//! what they do, evidence is collected as for a learner, and the checkers judge it. The start is made once for each cluster and
+//! restored for each run.
 
 mod bench;
 mod report;
@@ -16,34 +17,76 @@ pub use report::{Line, Report, Verdict};
 
 use ::labs::{Action, AttemptLab, Lab, Mistake, Solution, TaskVerdict};
 use checkers::Outcome;
+use jiff::Timestamp;
+use sandbox::ImageCatalogue;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+use tokio::task::JoinSet;
 
 const KEY: &[u8] = b"cordon labs test";
 const SOLVED: &str = "solved";
 
-/// Tests one lab. `Err` only where the bench itself fails; what is wrong with the lab is in the report.
-pub async fn test(lab: &Lab, bench: &mut Bench) -> Result<Report, BenchError> {
+/// Tests one lab from `now` on in simulated time, in as many clusters at once as there are `workers`. `Err` only where the bench
+/// itself fails; what is wrong with the lab is in the report, in the lab's own order.
+pub async fn test(lab: &Arc<Lab>, images: &Arc<ImageCatalogue>, now: Timestamp, workers: usize) -> Result<Report, BenchError> {
     let mut report = Report::new(&lab.name);
-    let attempt = match lab.for_attempt(lab.params(KEY, "attempt")) {
-        Ok(attempt) => attempt,
-        Err(problems) => {
-            problems.iter().for_each(|problem| report.add("lab", Verdict::Broken, problem.to_string()));
-            return Ok(report);
-        }
-    };
-    bench.begin(&attempt).await?;
-    let (points, _) = bench.judge(&attempt).await?;
-    let wanted = lab.spec.start.points;
+    if let Err(problems) = lab.for_attempt(lab.params(KEY, "attempt")) {
+        problems.iter().for_each(|problem| report.add("lab", Verdict::Broken, problem.to_string()));
+        return Ok(report);
+    }
+    let next = Arc::new(AtomicUsize::new(0));
+    let mut working: JoinSet<Result<Vec<_>, BenchError>> = JoinSet::new();
+    for _ in 0..workers.max(1) {
+        let (lab, next, mut bench) = (lab.clone(), next.clone(), Bench::new(images.clone(), now)?);
+        working.spawn(async move {
+            let mut done = Vec::new();
+            let Ok(attempt) = lab.for_attempt(lab.params(KEY, "attempt")) else { return Ok(done) };
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some(job) = Job::number(&lab, number) else { return Ok(done) };
+                let mut part = Report::new(&lab.name);
+                bench.begin(&attempt).await?;
+                match job {
+                    Job::Start => start(&attempt, &bench, &mut part).await?,
+                    Job::Solution(solution) => solve(&attempt, solution, &mut bench, &mut part).await?,
+                    Job::Mistake(mistake) => spoil(&attempt, mistake, &mut bench, &mut part).await?,
+                }
+                done.push((number, part.lines));
+            }
+        });
+    }
+    let mut parts = Vec::new();
+    while let Some(done) = working.join_next().await {
+        parts.extend(done.map_err(BenchError::BrokeOff)??);
+    }
+    parts.sort_by_key(|(number, _)| *number);
+    report.lines = parts.into_iter().flat_map(|(_, lines)| lines).collect();
+    Ok(report)
+}
+
+/// What one cluster does from the lab's start on, without regard to the others.
+enum Job<'a> {
+    Start,
+    /// And its mutants: the longest, so they come first.
+    Solution(&'a Solution),
+    Mistake(&'a Mistake),
+}
+
+impl<'a> Job<'a> {
+    fn number(lab: &'a Lab, number: usize) -> Option<Self> {
+        let solutions = lab.solutions.iter().map(Self::Solution);
+        std::iter::once(Self::Start).chain(solutions).chain(lab.mistakes.iter().map(Self::Mistake)).nth(number)
+    }
+}
+
+async fn start(attempt: &AttemptLab<'_>, bench: &Bench, report: &mut Report) -> Result<(), BenchError> {
+    let (points, _) = bench.judge(attempt).await?;
+    let wanted = attempt.lab.spec.start.points;
     let verdict = if points == wanted { Verdict::Right } else { Verdict::FalseAccept };
     report.add("start", verdict, format!("scores {points}, should score {wanted}"));
-    for solution in &lab.solutions {
-        bench.begin(&attempt).await?;
-        solve(&attempt, solution, bench, &mut report).await?;
-    }
-    for mistake in &lab.mistakes {
-        bench.begin(&attempt).await?;
-        spoil(&attempt, mistake, bench, &mut report).await?;
-    }
-    Ok(report)
+    Ok(())
 }
 
 /// Runs a solution, which must score 100, and then its mutants, each of which must score less.

@@ -185,6 +185,10 @@ impl Store {
         transaction.state.raise(target.resource_version());
         current.difference(target, |group, resource, key, wanted| match wanted {
             Some(object) => {
+                // Another object of the same name does not become this one: it goes, and this one comes.
+                if transaction.state.at(group, resource, key).is_some_and(|here| object::uid(here) != object::uid(object)) {
+                    transaction.remove_key(group, resource, key);
+                }
                 transaction.put(group, resource, Value::clone(object));
             }
             None => {

@@ -50,6 +50,11 @@ impl State {
         self.bucket(group, resource)?.objects.get(key(namespace, name).as_str())
     }
 
+    /// The object under a key of its resource.
+    pub(super) fn at(&self, group: &str, resource: &str, key: &str) -> Option<&Arc<Value>> {
+        self.bucket(group, resource)?.objects.get(key)
+    }
+
     fn bucket(&self, group: &str, resource: &str) -> Option<&Bucket> {
         self.buckets.get(bucket_key(group, resource).as_str())
     }
@@ -96,6 +101,11 @@ impl State {
     /// How many objects a stored resource has.
     pub fn count(&self, group: &str, resource: &str) -> usize {
         self.bucket(group, resource).map_or(0, |bucket| bucket.objects.size())
+    }
+
+    /// Every object with its group and resource, which all objects of a resource share.
+    pub fn everything(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>, &Arc<Value>)> {
+        self.buckets.values().flat_map(|bucket| bucket.objects.values().map(|object| (&bucket.group, &bucket.resource, object)))
     }
 
     /// Every object with its group, resource and key.
@@ -155,18 +165,28 @@ impl State {
         self.raise(resource_version);
     }
 
-    /// Calls `visit` with each key that must change to make `target` of this: with the object wanted there, or `None`.
+    /// Calls `visit` with each key that must change to make `target` of this: with the object wanted there, or `None`. Objects that
+    /// differ in nothing but their resource version are the same: a restored object has a newer one than its snapshot knows.
     pub(super) fn difference(&self, target: &Self, mut visit: impl FnMut(&str, &str, &str, Option<&Arc<Value>>)) {
         for (group, resource, key, object) in target.all() {
-            let here = self.bucket(group, resource).and_then(|bucket| bucket.objects.get(key));
-            if !here.is_some_and(|here| Arc::ptr_eq(here, object) || here == object) {
+            if !self.at(group, resource, key).is_some_and(|here| same(here, object)) {
                 visit(group, resource, key, Some(object));
             }
         }
         for (group, resource, key, _) in self.all() {
-            if target.bucket(group, resource).is_none_or(|bucket| !bucket.objects.contains_key(key)) {
+            if target.at(group, resource, key).is_none() {
                 visit(group, resource, key, None);
             }
         }
     }
+}
+
+/// Whether two objects say the same, whatever their resource versions.
+fn same(one: &Arc<Value>, other: &Arc<Value>) -> bool {
+    fn fields<'a>(value: &'a Value, without: &'a str) -> impl Iterator<Item = (&'a String, &'a Value)> {
+        value.as_object().into_iter().flatten().filter(move |(key, _)| *key != without)
+    }
+    Arc::ptr_eq(one, other)
+        || (fields(&one["metadata"], "resourceVersion").eq(fields(&other["metadata"], "resourceVersion"))
+            && fields(one, "metadata").eq(fields(other, "metadata")))
 }

@@ -181,4 +181,25 @@ fn restoring_over_a_living_store_shows_as_changes() {
     let again = Store::open(Some(path)).unwrap().state();
     assert_eq!(names(&again, None), ["a/changed", "a/removed", "a/same"]);
     assert_eq!(again.get("", "configmaps", "a", "changed").unwrap()["data"], "before");
+    // What is as it was, but for its resource version, is not written again.
+    store.restore(0, &snapshot.content.state, || snapshot.encoded()).unwrap();
+    assert_eq!(store.state().resource_version(), at + 3);
+}
+
+#[test]
+fn another_object_of_the_same_name_goes_before_the_restored_one_comes() {
+    let store = Store::open(None).unwrap();
+    let put = |uid: &str| {
+        let object = json!({"metadata": {"namespace": "a", "name": "one", "uid": uid}});
+        store.write(0, false, |t| Ok(t.put("", "pods", object))).unwrap();
+    };
+    put("first");
+    let snapshot = snapshot::Snapshot::new(store.state());
+    store.write(0, false, |t| Ok(t.remove("", "pods", "a", "one"))).unwrap();
+    put("second");
+    let at = store.state().resource_version();
+    store.restore(0, &snapshot.content.state, || snapshot.encoded()).unwrap();
+    let History::Since(events, _) = store.since(at) else { panic!("the restore is in the history") };
+    let seen: Vec<_> = events.iter().map(|e| (e.change.kind, object::uid(&e.change.object).to_owned())).collect();
+    assert_eq!(seen, [(ChangeKind::Deleted, "second".to_owned()), (ChangeKind::Added, "first".to_owned())]);
 }

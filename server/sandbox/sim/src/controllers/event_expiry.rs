@@ -28,7 +28,7 @@ impl Controller for EventExpiry {
             if at <= context.now {
                 common::tolerate("forgetting an event", common::delete(context.client, gvr::EVENTS, &event));
             } else {
-                context.wake_at(at);
+                context.routine_at(at);
             }
         }
     }

@@ -9,7 +9,7 @@ use apiserver::{
 };
 use machinery::object;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 const ORPHAN: &str = "orphan";
 const FOREGROUND: &str = "foregroundDeletion";
@@ -34,8 +34,10 @@ impl Controller for GarbageCollector {
     }
 
     fn reconcile(&mut self, context: &mut Context<'_>) {
-        let graph = Graph::build(context);
-        for entry in &graph.objects {
+        let objects: Vec<_> =
+            context.client.everything().into_iter().map(|(group, resource, object)| Entry { group, resource, object }).collect();
+        let graph = Graph::of(&objects);
+        for entry in &objects {
             if object::is_terminating(&entry.object) {
                 if has(&entry.object, ORPHAN) {
                     graph.orphan(context, entry);
@@ -56,40 +58,38 @@ fn has(object: &Value, finalizer: &str) -> bool {
 
 #[derive(Debug)]
 struct Entry {
-    group: String,
-    resource: String,
+    group: Arc<str>,
+    resource: Arc<str>,
     object: Arc<Value>,
 }
 
+/// Who owns whom. It copies nothing, because it is made anew at each change of interest.
 #[derive(Debug)]
-struct Graph {
-    objects: Vec<Entry>,
-    by_uid: BTreeMap<String, usize>,
-    dependents: BTreeMap<String, Vec<usize>>,
+struct Graph<'a> {
+    by_uid: HashMap<&'a str, &'a Entry>,
+    dependents: HashMap<&'a str, Vec<&'a Entry>>,
 }
 
-impl Graph {
-    fn build(context: &Context<'_>) -> Self {
-        let objects: Vec<_> =
-            context.client.everything().into_iter().map(|(group, resource, object)| Entry { group, resource, object }).collect();
-        let mut by_uid = BTreeMap::new();
-        let mut dependents: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        for (index, entry) in objects.iter().enumerate() {
-            by_uid.insert(object::uid(&entry.object).to_owned(), index);
+impl<'a> Graph<'a> {
+    fn of(objects: &'a [Entry]) -> Self {
+        let mut by_uid = HashMap::with_capacity(objects.len());
+        let mut dependents: HashMap<&str, Vec<&Entry>> = HashMap::new();
+        for entry in objects {
+            by_uid.insert(object::uid(&entry.object), entry);
             for owner in items(&entry.object["metadata"]["ownerReferences"]) {
-                dependents.entry(text(&owner["uid"]).to_owned()).or_default().push(index);
+                dependents.entry(text(&owner["uid"])).or_default().push(entry);
             }
         }
-        Self { objects, by_uid, dependents }
+        Self { by_uid, dependents }
     }
 
-    fn dependents_of<'a>(&'a self, entry: &Entry) -> impl Iterator<Item = &'a Entry> + use<'a> {
-        self.dependents.get(object::uid(&entry.object)).into_iter().flatten().map(|index| &self.objects[*index])
+    fn dependents_of(&self, entry: &Entry) -> impl Iterator<Item = &'a Entry> {
+        self.dependents.get(object::uid(&entry.object)).into_iter().flatten().copied()
     }
 
     /// The owner, where it exists and may own the object: in its namespace, or cluster-scoped.
-    fn owner(&self, reference: &Value, of: &Value) -> Option<&Entry> {
-        let owner = &self.objects[*self.by_uid.get(text(&reference["uid"]))?];
+    fn owner(&self, reference: &Value, of: &Value) -> Option<&'a Entry> {
+        let owner = *self.by_uid.get(text(&reference["uid"]))?;
         let namespace = object::namespace(&owner.object);
         (namespace.is_empty() || namespace == object::namespace(of)).then_some(owner)
     }

@@ -38,7 +38,7 @@ impl Controller for NamespaceController {
     }
 }
 
-type Content = Vec<(String, String, Arc<Value>)>;
+type Content = Vec<(Arc<str>, Arc<str>, Arc<Value>)>;
 
 fn content(context: &Context<'_>, name: &str) -> Content {
     context.client.everything().into_iter().filter(|(_, _, object)| object::namespace(object) == name).collect()
@@ -48,9 +48,9 @@ fn empty(context: &mut Context<'_>, namespace: &Arc<Value>) {
     let name = object::name(namespace);
     let before = content(context, name);
     // Pods first, so that none outlives the policies and secrets that it lives under.
-    let pods_remain = before.iter().any(|(group, resource, _)| group.is_empty() && resource == "pods");
+    let pods_remain = before.iter().any(|(group, resource, _)| group.is_empty() && &**resource == "pods");
     for (group, resource, object) in &before {
-        let is_pod = group.is_empty() && resource == "pods";
+        let is_pod = group.is_empty() && &**resource == "pods";
         if object::is_terminating(object) || (pods_remain && !is_pod) {
             continue;
         }
@@ -76,7 +76,7 @@ fn report(context: &Context<'_>, namespace: &Value, left: &Content) {
     let mut resources: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     let mut finalizers: BTreeMap<&str, usize> = BTreeMap::new();
     for (group, resource, object) in left {
-        *resources.entry((resource, group)).or_default() += 1;
+        *resources.entry((&**resource, &**group)).or_default() += 1;
         for finalizer in items(&object["metadata"]["finalizers"]) {
             *finalizers.entry(text(finalizer)).or_default() += 1;
         }

@@ -63,7 +63,7 @@ fn use_of(context: &Context<'_>, quota: &Value, name: &str, limit: &Value) -> St
             .client
             .everything()
             .iter()
-            .filter(|(other_group, other, object)| other == plural && other_group == group && object::namespace(object) == namespace)
+            .filter(|(other_group, other, object)| &**other == plural && &**other_group == group && object::namespace(object) == namespace)
             .count();
         return count.to_string();
     }

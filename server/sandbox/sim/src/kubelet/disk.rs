@@ -123,6 +123,14 @@ impl Runtime {
         }
     }
 
+    /// Nothing that was written counts any more.
+    pub fn wipe(&self) {
+        let Some(disk) = &self.disk else { return };
+        let _writing = self.saved.writing.lock();
+        ["pods", "claims", "nodes"].into_iter().for_each(|folder| disk.remove(folder));
+        self.saved.trees.lock().clear();
+    }
+
     /// A tree as the disk has it.
     pub fn load_tree(&self, name: &str, limit: usize) -> Option<Tree> {
         let tree = Tree::decode(&self.disk.as_ref()?.read(name)?, limit)?;

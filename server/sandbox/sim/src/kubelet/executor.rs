@@ -16,8 +16,19 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// Who waits for which time, in order; `None` until it was asked first.
-type Waiting = Arc<Mutex<BTreeMap<(Timestamp, u64), Option<Waker>>>>;
+/// A process that sleeps longer than this does so between two rounds of what it does for ever.
+const PAUSE: SignedDuration = SignedDuration::from_secs(5);
+
+/// Who waits for which time, in order.
+type Waiting = Arc<Mutex<BTreeMap<(Timestamp, u64), Sleeper>>>;
+
+#[derive(Debug)]
+struct Sleeper {
+    /// `None` until it was asked first.
+    waker: Option<Waker>,
+    /// See [`PAUSE`].
+    pauses: bool,
+}
 
 /// Tells whoever drives the simulator that something happened outside a step: a session that waits, a process that was signalled.
 #[derive(Debug, Default)]
@@ -71,12 +82,17 @@ impl StepTimer {
             std::mem::replace(&mut *waiting, later).into_values().collect()
         };
         let any = !due.is_empty();
-        due.into_iter().flatten().for_each(Waker::wake);
+        due.into_iter().filter_map(|sleeper| sleeper.waker).for_each(Waker::wake);
         any
     }
 
     pub fn next_deadline(&self) -> Option<Timestamp> {
         self.waiting.lock().keys().next().map(|(at, _)| *at)
+    }
+
+    /// The same without processes that only pause.
+    pub fn next_step(&self) -> Option<Timestamp> {
+        self.waiting.lock().iter().find(|(_, sleeper)| !sleeper.pauses).map(|((at, _), _)| *at)
     }
 }
 
@@ -91,7 +107,7 @@ impl Timer for StepTimer {
             return Box::pin(std::future::ready(()));
         }
         let key = (at, self.next.fetch_add(1, Ordering::Relaxed));
-        self.waiting.lock().insert(key, None);
+        self.waiting.lock().insert(key, Sleeper { waker: None, pauses: duration > PAUSE });
         self.activity.notify_one();
         Box::pin(Sleep { key, waiting: Arc::clone(&self.waiting) })
     }
@@ -107,8 +123,8 @@ impl Future for Sleep {
 
     fn poll(self: std::pin::Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         match self.waiting.lock().get_mut(&self.key) {
-            Some(waker) => {
-                *waker = Some(context.waker().clone());
+            Some(sleeper) => {
+                sleeper.waker = Some(context.waker().clone());
                 Poll::Pending
             }
             None => Poll::Ready(()),

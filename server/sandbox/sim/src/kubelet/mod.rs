@@ -238,6 +238,17 @@ impl Controller for Kubelet {
         matches!((&*change.group, &*change.resource), ("", "pods" | "configmaps" | "secrets" | "nodes"))
     }
 
+    /// As a machine that was switched off and on: containers that the pods' statuses call running run again from their images, and
+    /// what was written beside the API (files, pulled images, devices) is gone.
+    fn restart(&mut self) {
+        for mut worker in std::mem::take(&mut self.workers).into_values() {
+            worker.remove(&self.runtime);
+        }
+        self.runtime.restart();
+        self.seen = None;
+        self.rebooted = false;
+    }
+
     fn reconcile(&mut self, context: &mut Context<'_>) {
         let runtime = Arc::clone(&self.runtime);
         runtime.activity.stepping(true);
@@ -261,17 +272,10 @@ impl Controller for Kubelet {
         let node_again = node::sync(&runtime, context);
         runtime.activity.stepping(false);
         let save_again = self.save(context.now);
-        let next = self
-            .workers
-            .values()
-            .filter_map(Worker::next_wake)
-            .chain(runtime.timer.next_deadline())
-            .chain(node_again)
-            .chain(save_again)
-            .min();
-        if let Some(next) = next {
-            context.wake_at(next);
-        }
+        let routine = self.workers.values().filter_map(Worker::next_wake).chain(runtime.timer.next_deadline()).chain(save_again).min();
+        routine.into_iter().for_each(|at| context.routine_at(at));
+        let change = self.workers.values().filter_map(Worker::next_change).chain(runtime.timer.next_step()).chain(node_again).min();
+        change.into_iter().for_each(|at| context.wake_at(at));
         if !settled || runtime.tasks.is_due() {
             let soon = context.now.saturating_add(jiff::SignedDuration::from_millis(5)).unwrap_or(context.now);
             context.wake_at(soon);

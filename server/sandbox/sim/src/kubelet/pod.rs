@@ -180,6 +180,12 @@ impl Worker {
         self.wake.into_iter().chain(probes).min().filter(|_| !self.deleted)
     }
 
+    /// When something is expected to change: without the probes of containers that are well.
+    pub fn next_change(&self) -> Option<Timestamp> {
+        let probes = self.containers.iter().filter(|c| c.is_running()).filter_map(|c| c.probes.next_change());
+        self.wake.into_iter().chain(probes).min().filter(|_| !self.deleted)
+    }
+
     pub(super) fn wake_at(&mut self, at: Timestamp) {
         self.wake = Some(self.wake.map_or(at, |earlier| earlier.min(at)));
     }

@@ -108,6 +108,12 @@ impl Probes {
         self.all.iter().filter_map(|p| p.flying.as_ref().map(|(_, deadline)| *deadline).or(p.next_at.filter(|_| self.may_run(p)))).min()
     }
 
+    /// The same while an outcome may change something: the container is not ready yet, or a probe has failed.
+    pub fn next_change(&self) -> Option<Timestamp> {
+        let well = self.started && self.ready && self.all.iter().all(|probe| probe.failures == 0);
+        self.next_at().filter(|_| !well)
+    }
+
     /// Collects outcomes and starts what is due.
     pub fn step(&mut self, instance: &Instance, container: &Value, address: Ipv4Addr, now: Timestamp) -> Vec<Failed> {
         let mut failed = Vec::new();

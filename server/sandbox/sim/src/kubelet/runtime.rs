@@ -95,7 +95,7 @@ impl Runtime {
                 gpus: gpus.collect(),
                 memory: machinery::quantity::Quantity::parse(&node.memory).map_or(0, |q| u64::try_from(q.value()).unwrap_or(0)),
                 cpus: node.cpu,
-                images: catalogue.images().filter(|image| image.preloaded).map(|image| image.repository.clone()).collect(),
+                images: preloaded(&catalogue),
                 tree: None,
                 sockets: Arc::default(),
                 processes: Arc::default(),
@@ -126,6 +126,20 @@ impl Runtime {
             disk,
             saved: Saved::default(),
         }
+    }
+
+    /// What nodes and volumes were before any pod ran. The pods are gone already.
+    pub fn restart(&self) {
+        for node in self.nodes.lock().values_mut() {
+            node.images = preloaded(&self.catalogue);
+            node.tree = None;
+            node.granted.clear();
+            node.plugin = None;
+            node.plugin_changed = self.timer.now();
+            node.labels.clear();
+        }
+        self.claims.lock().clear();
+        self.wipe();
     }
 
     pub fn now(&self) -> Timestamp {
@@ -303,6 +317,11 @@ impl Runtime {
     pub fn token(&self, pod: &Value, audience: &str, seconds: i64) -> Result<String, String> {
         self.client.pod_token(pod, audience, seconds).map_err(|error| format!("failed to fetch token: {error}"))
     }
+}
+
+/// What lies on a node from the start, by repository.
+fn preloaded(catalogue: &ImageCatalogue) -> BTreeSet<String> {
+    catalogue.images().filter(|image| image.preloaded).map(|image| image.repository.clone()).collect()
 }
 
 fn gpu_uuid(node: &str, index: u32) -> String {
