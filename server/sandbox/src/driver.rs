@@ -10,6 +10,8 @@ use tokio::sync::watch;
 
 /// A cluster that expects no change for this long counts as at rest.
 const REST: SignedDuration = SignedDuration::from_millis(1_500);
+/// After so long without anything to do a cluster gives back memory that only one at work needs.
+const LULL: Duration = Duration::from_secs(1);
 /// How often a waiting `settle` looks again.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -37,6 +39,7 @@ impl Driver {
         let next = Arc::new(Mutex::new(Next::Busy));
         let mut committed = server.committed();
         let (sim, clock, activity, shared) = (Arc::clone(sim), Arc::clone(clock), Arc::clone(activity), Arc::clone(&next));
+        let server = server.clone();
         tokio::spawn(async move {
             loop {
                 committed.borrow_and_update();
@@ -69,11 +72,22 @@ impl Driver {
                         None => std::future::pending().await,
                     }
                 };
-                tokio::select! {
-                    _ = stopped.changed() => return,
-                    changed = committed.changed() => if changed.is_err() { return },
-                    () = activity.happened() => sim.lock().rouse(KUBELET),
-                    () = due => {}
+                tokio::pin!(due);
+                let mut rested = false;
+                loop {
+                    tokio::select! {
+                        _ = stopped.changed() => return,
+                        changed = committed.changed() => if changed.is_err() { return },
+                        () = activity.happened() => sim.lock().rouse(KUBELET),
+                        () = due.as_mut() => {}
+                        () = tokio::time::sleep(LULL), if !rested => {
+                            let server = server.clone();
+                            tokio::task::spawn_blocking(move || server.rest());
+                            rested = true;
+                            continue;
+                        }
+                    }
+                    break;
                 }
                 *shared.lock() = Next::Busy;
             }

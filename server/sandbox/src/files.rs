@@ -14,7 +14,6 @@ use sha2::{Digest as _, Sha256};
 use sim::bootstrap::ClusterSpec;
 use std::{
     fs, io,
-    io::Write as _,
     path::{Path, PathBuf},
 };
 
@@ -125,12 +124,11 @@ impl Folder {
     }
 }
 
-/// Writes beside, syncs, renames: the file is the old one or the new one, never a part.
+/// Writes beside, renames: the file is the old one or the new one, never a part. As with the journal, what was written survives the
+/// death of the process, not of the machine's power supply.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("part");
-    let mut file = fs::File::create(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_data()?;
+    fs::write(&beside, bytes)?;
     fs::rename(&beside, path)
 }
 

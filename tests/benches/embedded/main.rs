@@ -5,8 +5,8 @@
 //!   └── ready, memory, round trips, kubectl, rewinds, a check        └── reads, writes, fan-out, long lists
 //! ```
 //!
-//! `cargo bench -p tests --bench embedded -- --clusters 1000` sets how many live clusters there are in the end.
-//! `docs/benchmarks.md` says what the figures mean and what they were.
+//! `cargo bench -p tests --bench embedded -- --clusters 1000` sets how many live clusters there are in the end, `--part labs`,
+//! `--part clusters` or `--part api` runs one part only. `docs/benchmarks.md` says what the figures mean and what they were.
 
 mod api;
 mod check;
@@ -32,19 +32,30 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).is_some_and(|word| word.starts_with("jail-")) {
         return server::cli::main();
     }
-    let mut arguments = std::env::args().skip_while(|a| a != "--clusters").skip(1);
-    let most: usize = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(1000);
+    let option = |name: &str| std::env::args().skip_while(|word| word != name).nth(1);
+    let most: usize = option("--clusters").and_then(|n| n.parse().ok()).unwrap_or(1000);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(run(most.max(2)));
+    runtime.block_on(run(most.max(2), option("--part").as_deref()));
     ExitCode::SUCCESS
 }
 
-async fn run(most: usize) {
-    println!("{} processors", std::thread::available_parallelism().map_or(1, usize::from));
-    let lab = Beginner::new();
-    test_labs().await;
-    many(&lab, most).await;
-    one().await;
+async fn run(most: usize, part: Option<&str>) {
+    let build = if cfg!(debug_assertions) { ", a debug build: times mean little" } else { "" };
+    println!("{} processors{build}", workers());
+    let wanted = |name: &str| part.is_none_or(|part| part == name);
+    if wanted("labs") {
+        test_labs().await;
+    }
+    if wanted("clusters") {
+        many(&Beginner::new(), most).await;
+    }
+    if wanted("api") {
+        one().await;
+    }
+}
+
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// `cordon labs test`, each lab.
@@ -53,9 +64,8 @@ async fn test_labs() {
     let images = Arc::new(sandbox::ImageCatalogue::parse(labs::images()).expect("the catalogue holds"));
     for lab in catalogue.labs() {
         let began = now();
-        let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let at = "2026-01-05T09:00:00Z".parse().expect("a time");
-        let report = labtest::test(lab, &images, at, workers).await.expect("the bench works");
+        let report = labtest::test(lab, &images, at, workers()).await.expect("the bench works");
         println!("labs test: {report}, {:.2?}", began.elapsed());
     }
 }

@@ -203,6 +203,11 @@ impl Server {
         self.inner.store.committed()
     }
 
+    /// Gives back memory that only a server at work needs. Whoever drives the cluster calls it when nothing has happened for a while.
+    pub fn rest(&self) {
+        self.inner.store.rest(self.clock().now().as_second());
+    }
+
     /// O(1): shares everything with this server.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::new(self.inner.store.state())

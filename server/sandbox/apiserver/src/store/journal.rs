@@ -188,7 +188,7 @@ impl Journal {
 
     /// Puts a file with the content `encoded` (from [`super::snapshot::encode`]) in this one's place, in one step.
     pub(super) fn replace(&mut self, encoded: &[u8]) -> io::Result<()> {
-        let file = write_whole(&self.path, encoded, false)?;
+        let file = write_whole(&self.path, encoded)?;
         self.file = file;
         self.length = encoded.len() as u64;
         self.compacted = self.length;
@@ -197,15 +197,14 @@ impl Journal {
     }
 }
 
-/// Writes a file beside `path` and renames it there; the returned file is positioned at its end. `durable` waits for the disk,
-/// which only a loss of power makes necessary.
-pub(super) fn write_whole(path: &Path, content: &[u8], durable: bool) -> io::Result<File> {
+/// Writes a file beside `path` and renames it there; the returned file is positioned at its end. Like each write it is handed to the
+/// kernel and does not wait for the disk, which only a loss of power would make necessary.
+pub(super) fn write_whole(path: &Path, content: &[u8]) -> io::Result<File> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let beside = path.with_file_name(name);
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&beside)?;
-    let written = file.write_all(content).and_then(|()| if durable { file.sync_data() } else { Ok(()) });
-    if let Err(error) = written.and_then(|()| std::fs::rename(&beside, path)) {
+    if let Err(error) = file.write_all(content).and_then(|()| std::fs::rename(&beside, path)) {
         // The half-written neighbour is of no use; that it could not be removed changes nothing.
         drop(std::fs::remove_file(&beside));
         return Err(error);

@@ -7,6 +7,7 @@
 //!
 //! Readers take the published [`State`], which costs nothing, and never wait for a writer's validation.
 
+mod history;
 pub mod journal;
 pub mod snapshot;
 mod state;
@@ -14,6 +15,7 @@ mod state;
 pub use state::State;
 
 use crate::client::{Change, ChangeKind};
+use history::Changes;
 use journal::{Journal, Operation};
 use machinery::{ApiError, object};
 use parking_lot::{Mutex, RwLock};
@@ -21,12 +23,6 @@ use serde_json::Value;
 use std::{collections::VecDeque, io, path::PathBuf, sync::Arc};
 use tokio::sync::watch;
 
-/// Changes that are kept for watchers. A watcher that falls further behind is told to list anew.
-const HISTORY: usize = 1024;
-/// Fewer changes than this are kept however old they are.
-const HISTORY_FLOOR: usize = 64;
-/// Seconds that a change is kept, as etcd's compaction interval of a real cluster.
-const HISTORY_SECONDS: i64 = 300;
 /// Paginated lists whose state is kept for the next page.
 const PAGES: usize = 4;
 
@@ -53,9 +49,7 @@ struct Writer {
 #[derive(Debug)]
 struct Published {
     state: State,
-    history: VecDeque<Arc<Event>>,
-    /// Changes up to this resource version are forgotten.
-    floor: u64,
+    history: Changes,
     pages: VecDeque<State>,
 }
 
@@ -77,8 +71,8 @@ impl Store {
             None => (None, State::default()),
         };
         let committed = watch::channel(state.resource_version()).0;
-        let floor = state.resource_version();
-        let published = Published { state, history: VecDeque::new(), floor, pages: VecDeque::new() };
+        let history = Changes::after(state.resource_version());
+        let published = Published { state, history, pages: VecDeque::new() };
         Ok(Self { writer: Mutex::new(Writer { journal }), published: RwLock::new(published), committed })
     }
 
@@ -125,10 +119,7 @@ impl Store {
         let resource_version = state.resource_version();
         let mut published = self.published.write();
         published.state = state;
-        for event in events {
-            published.history.push_back(Arc::new(event));
-        }
-        published.trim();
+        published.history.extend(events);
         drop(published);
         self.committed.send_replace(resource_version);
         Ok(())
@@ -137,12 +128,15 @@ impl Store {
     /// What was committed after `resource_version`, with the resource version that the answer reaches to.
     pub fn since(&self, resource_version: u64) -> History {
         let published = self.published.read();
-        if resource_version < published.floor {
-            return History::Expired;
+        match published.history.since(resource_version) {
+            Some(events) => History::Since(events, published.state.resource_version().max(resource_version)),
+            None => History::Expired,
         }
-        let from = published.history.partition_point(|event| event.change.resource_version <= resource_version);
-        let events = published.history.range(from..).cloned().collect();
-        History::Since(events, published.state.resource_version().max(resource_version))
+    }
+
+    /// Nothing was written for a while: what is only kept for watchers that fall behind takes little memory from now on.
+    pub fn rest(&self, now: i64) {
+        self.published.write().history.pack(now);
     }
 
     /// Keeps `state` for the next page of a paginated list.
@@ -176,7 +170,7 @@ impl Store {
             }
             let mut published = self.published.write();
             published.state = target.clone();
-            published.floor = target.resource_version();
+            published.history = Changes::after(target.resource_version());
             drop(published);
             self.committed.send_replace(target.resource_version());
             return Ok(());
@@ -198,27 +192,7 @@ impl Store {
         if transaction.events.is_empty() {
             return Ok(());
         }
-        if let Some(journal) = &mut writer.journal {
-            journal.replace(&snapshot::encode(&transaction.state))?;
-        }
-        let Writer { journal } = &mut *writer;
-        let kept = journal.take();
-        let result = self.commit(&mut Writer { journal: None }, transaction.state, transaction.events);
-        *journal = kept;
-        result
-    }
-}
-
-impl Published {
-    fn trim(&mut self) {
-        let newest = self.history.back().map_or(0, |event| event.at);
-        while self.history.len() > HISTORY
-            || (self.history.len() > HISTORY_FLOOR && self.history.front().is_some_and(|event| newest - event.at > HISTORY_SECONDS))
-        {
-            if let Some(event) = self.history.pop_front() {
-                self.floor = self.floor.max(event.change.resource_version);
-            }
-        }
+        self.commit(&mut writer, transaction.state, transaction.events)
     }
 }
 

@@ -64,7 +64,7 @@ impl Snapshot {
 
     /// Writes the file whole or not at all (a neighbour that is renamed).
     pub fn write_to(&self, path: &Path) -> io::Result<()> {
-        journal::write_whole(path, &self.encoded(), true).map(drop)
+        journal::write_whole(path, &self.encoded()).map(drop)
     }
 
     /// Reads what [`Self::write_to`] wrote; a file that is cut or damaged is an error that names it and the offset.

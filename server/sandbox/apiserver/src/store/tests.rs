@@ -49,17 +49,35 @@ fn a_failed_or_dry_write_changes_nothing() {
 #[test]
 fn history_is_bounded_and_says_when_it_forgot() {
     let store = Store::open(None).unwrap();
-    for n in 0..HISTORY + 10 {
+    for n in 0..history::MOST + 10 {
         put(&store, "a", &format!("n{n}"), "");
     }
     assert!(matches!(store.since(9), History::Expired));
     let History::Since(events, reached) = store.since(10) else { panic!("the history reaches back to 10") };
-    assert_eq!((events.len(), reached), (HISTORY, (HISTORY + 10) as u64));
+    assert_eq!((events.len(), reached), (history::MOST, (history::MOST + 10) as u64));
     // Old changes go when new ones come, however few there are beyond the floor.
-    store.write(HISTORY_SECONDS + 1, false, |t| Ok(t.put("", "configmaps", object("a", "late", "")))).unwrap();
+    store.write(history::SECONDS + 1, false, |t| Ok(t.put("", "configmaps", object("a", "late", "")))).unwrap();
     let History::Since(events, _) = store.since(store.state().resource_version() - 1) else { panic!("the newest change is kept") };
     assert_eq!(events.len(), 1);
     assert!(matches!(store.since(100), History::Expired));
+}
+
+#[test]
+fn a_store_at_rest_tells_the_same_changes() {
+    let store = Store::open(None).unwrap();
+    put(&store, "a", "one", "1");
+    put(&store, "a", "one", "2");
+    store.write(0, false, |t| Ok(t.remove("", "configmaps", "a", "one"))).unwrap();
+    let told = || {
+        let History::Since(events, reached) = store.since(1) else { panic!("the history reaches back to 1") };
+        let shown = |event: &Arc<Event>| (event.change.kind, event.change.object.clone(), event.previous.clone());
+        (events.iter().map(shown).collect::<Vec<_>>(), reached)
+    };
+    let before = told();
+    store.rest(0);
+    assert_eq!(told(), before);
+    put(&store, "a", "two", "");
+    assert_eq!((told().0.len(), told().1), (3, 4), "older and newer ones together");
 }
 
 fn fill(path: &Path) -> Store {
