@@ -1,10 +1,16 @@
-//! What was committed lately, for watchers. The newest changes are held as objects; older ones, and all of a store that rests, as the
-//! JSON that they are: an object in memory is about ten times as large, and hardly anybody asks for an old one.
+//! What was committed lately, for watchers. The newest changes are held as objects; older ones, and all of a store that rests, as
+//! compressed JSON: an object in memory is about fifty times as large, and hardly anybody asks for an old one.
 
 use super::Event;
 use crate::client::{Change, ChangeKind};
+use flate2::{Compression, read::DeflateDecoder, write::DeflateEncoder};
+use machinery::object;
 use serde_json::Value;
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    io::{Read, Write},
+    sync::Arc,
+};
 
 /// Changes that are kept. A watcher that falls further behind is told to list anew.
 pub(super) const MOST: usize = 1024;
@@ -29,8 +35,9 @@ struct Packed {
     kind: ChangeKind,
     group: Arc<str>,
     resource: Arc<str>,
-    object: Box<[u8]>,
-    previous: Option<Box<[u8]>>,
+    object: Arc<[u8]>,
+    /// Shared with the earlier change that made it, where that one is packed as well.
+    previous: Option<Arc<[u8]>>,
     at: i64,
 }
 
@@ -47,7 +54,7 @@ impl Changes {
         self.forget(newest);
     }
 
-    /// Holds everything as JSON.
+    /// Holds everything packed.
     pub fn pack(&mut self, now: i64) {
         self.forget(now);
         self.keep_recent(0);
@@ -68,7 +75,7 @@ impl Changes {
     fn keep_recent(&mut self, count: usize) {
         while self.recent.len() > count {
             let Some(event) = self.recent.pop_front() else { return };
-            match Packed::new(&event) {
+            match self.packed(&event) {
                 Some(packed) => self.packed.push_back(packed),
                 None => {
                     // A watcher that needs it lists anew.
@@ -77,6 +84,28 @@ impl Changes {
                 }
             }
         }
+    }
+
+    fn packed(&self, event: &Event) -> Option<Packed> {
+        let previous = match &event.previous {
+            Some(object) => Some(self.made_at(object::resource_version(object)).map_or_else(|| pack(object), Some)?),
+            None => None,
+        };
+        Some(Packed {
+            resource_version: event.change.resource_version,
+            kind: event.change.kind,
+            group: event.change.group.clone(),
+            resource: event.change.resource.clone(),
+            object: pack(&event.change.object)?,
+            previous,
+            at: event.at,
+        })
+    }
+
+    /// What the packed change of exactly this resource version made.
+    fn made_at(&self, resource_version: u64) -> Option<Arc<[u8]>> {
+        let index = self.packed.partition_point(|packed| packed.resource_version < resource_version);
+        self.packed.get(index).filter(|packed| packed.resource_version == resource_version).map(|packed| packed.object.clone())
     }
 
     fn forget(&mut self, now: i64) {
@@ -94,36 +123,31 @@ impl Changes {
 }
 
 impl Packed {
-    fn new(event: &Event) -> Option<Self> {
-        let json = |object: &Arc<Value>| serde_json::to_vec(&**object).ok().map(Vec::into_boxed_slice);
-        let previous = match &event.previous {
-            Some(object) => Some(json(object)?),
-            None => None,
-        };
-        Some(Self {
-            resource_version: event.change.resource_version,
-            kind: event.change.kind,
-            group: event.change.group.clone(),
-            resource: event.change.resource.clone(),
-            object: json(&event.change.object)?,
-            previous,
-            at: event.at,
-        })
-    }
-
     fn unpack(&self) -> Option<Event> {
-        let object = |json: &[u8]| serde_json::from_slice(json).ok().map(Arc::new);
         let change = Change {
             resource_version: self.resource_version,
             kind: self.kind,
             group: self.group.clone(),
             resource: self.resource.clone(),
-            object: object(&self.object)?,
+            object: unpack(&self.object)?,
         };
         let previous = match &self.previous {
-            Some(json) => Some(object(json)?),
+            Some(packed) => Some(unpack(packed)?),
             None => None,
         };
         Some(Event { change, previous, at: self.at })
     }
+}
+
+fn pack(object: &Value) -> Option<Arc<[u8]>> {
+    let json = serde_json::to_vec(object).ok()?;
+    let mut packed = DeflateEncoder::new(Vec::with_capacity(json.len() / 4), Compression::fast());
+    packed.write_all(&json).ok()?;
+    Some(packed.finish().ok()?.into())
+}
+
+fn unpack(packed: &[u8]) -> Option<Arc<Value>> {
+    let mut json = Vec::with_capacity(packed.len() * 4);
+    DeflateDecoder::new(packed).read_to_end(&mut json).ok()?;
+    serde_json::from_slice(&json).ok().map(Arc::new)
 }
