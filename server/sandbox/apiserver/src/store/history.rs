@@ -19,7 +19,7 @@ const LEAST: usize = 64;
 /// Seconds that a change is kept, as etcd's compaction interval of a real cluster.
 pub(super) const SECONDS: i64 = 300;
 /// Changes that are held as objects while more are coming.
-const RECENT: usize = 128;
+const RECENT: usize = 512;
 
 #[derive(Debug)]
 pub(super) struct Changes {
