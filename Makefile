@@ -10,7 +10,7 @@ help:            ## what there is
 	@grep -hE '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 run: setup web   ## set up, build, migrate, serve; prints the address to open
-	$(CARGO) build --release --locked -p server
+	$(CARGO) build --release --locked --workspace --bin cordon
 	exec target/release/cordon serve $(CORDON_RUN_FLAGS)
 
 test: setup-test web  ## set up and run every test: format, clippy, unit, http, kubectl, jail, restart, labs, browser, docs

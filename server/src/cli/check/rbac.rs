@@ -31,6 +31,7 @@ enum Question {
 
 #[derive(Debug, clap::Args)]
 struct Files {
+    /// How to print the answer.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
     /// YAML or JSON files with Roles, ClusterRoles and their bindings; `-` reads the standard input.
@@ -60,6 +61,7 @@ struct CanI {
     /// Without it the question is for the whole cluster.
     #[arg(long, short)]
     namespace: Option<String>,
+    /// As `log`, `exec`, `status`, `scale`.
     #[arg(long)]
     subresource: Option<String>,
     #[command(flatten)]
@@ -77,6 +79,7 @@ struct WhoCan {
     /// Without it the question is for the whole cluster.
     #[arg(long, short)]
     namespace: Option<String>,
+    /// As `log`, `exec`, `status`, `scale`.
     #[arg(long)]
     subresource: Option<String>,
     #[command(flatten)]
