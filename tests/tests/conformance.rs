@@ -59,3 +59,21 @@ fn network_policies() {
 fn network_policies_validated() {
     all_right("netpol-valid", &[], "network-policy --validate {file}", 10);
 }
+
+#[test]
+fn promql() {
+    all_right("promql", &[], "prometheus promql {file}", 250);
+}
+
+/// Cases of newer releases than 3.5 and of its experiments: most are right, the rest is listed in docs/conformance.md.
+#[test]
+fn promql_extended() {
+    if let Some((cases, right)) = replay("promql", &["--tier", "extended"], "prometheus promql {file}") {
+        assert!(cases >= 500 && right * 100 >= cases * 78, "promql extended: {right} of {cases}");
+    }
+}
+
+#[test]
+fn prometheus_rules() {
+    all_right("prom-rules", &[], "prometheus test {tests}", 15);
+}

@@ -88,6 +88,7 @@ fn rooms_depend_one_way() {
         ("pod-security", &[][..]),
         ("network-policy", &[]),
         ("rbac", &[]),
+        ("prometheus", &[]),
         ("machinery", &[]),
         ("jail", &[]),
         ("store", &[]),
@@ -112,6 +113,7 @@ fn rooms_depend_one_way() {
                 "pod-security",
                 "network-policy",
                 "rbac",
+                "prometheus",
             ],
         ),
     ]);

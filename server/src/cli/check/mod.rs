@@ -11,6 +11,7 @@ use std::{io::Read, path::PathBuf, process::ExitCode};
 mod network_policy;
 mod pod_security;
 mod rbac;
+mod prometheus;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -20,6 +21,9 @@ pub enum Command {
     NetworkPolicy(network_policy::Arguments),
     /// Who may do what under the roles and bindings of a set of objects.
     Rbac(rbac::Arguments),
+    /// Rule files, unit tests of rules and PromQL, as Prometheus and promtool judge them.
+    #[command(subcommand)]
+    Prometheus(prometheus::Command),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -33,6 +37,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::PodSecurity(arguments) => pod_security::run(&arguments),
         Command::NetworkPolicy(arguments) => network_policy::run(&arguments),
         Command::Rbac(arguments) => rbac::run(&arguments),
+        Command::Prometheus(command) => prometheus::run(command),
     }
 }
 
