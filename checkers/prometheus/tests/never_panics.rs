@@ -88,7 +88,7 @@ fn expressions() {
     let mut parsed = 0;
     for round in 0..1500 {
         let (a, b) = (EXPRESSIONS[random.below(EXPRESSIONS.len())], EXPRESSIONS[random.below(EXPRESSIONS.len())]);
-        let text = if round < EXPRESSIONS.len() { EXPRESSIONS[round].to_owned() } else { random.mutate(a, b) };
+        let text = EXPRESSIONS.get(round).map_or_else(|| random.mutate(a, b), |whole| (*whole).to_owned());
         if parse(&text, options.parse).is_err() {
             continue;
         }

@@ -10,8 +10,8 @@ use std::{io::Read, path::PathBuf, process::ExitCode};
 
 mod network_policy;
 mod pod_security;
-mod rbac;
 mod prometheus;
+mod rbac;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {

@@ -31,7 +31,7 @@ enum Question {
 
 #[derive(Debug, clap::Args)]
 struct Files {
-    /// How to print the answer.
+    /// Lines for people, or JSON for programs.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
     /// YAML or JSON files with Roles, ClusterRoles and their bindings; `-` reads the standard input.

@@ -1,5 +1,6 @@
 //! `cordon check prometheus …`: rule files, promtool's unit tests of them, and single queries.
 
+use crate::cli::complain;
 use anyhow::Result;
 use clap::Subcommand;
 use std::{path::Path, process::ExitCode};
@@ -32,7 +33,7 @@ fn text(path: &Path) -> Option<String> {
     match bytes.and_then(|bytes| String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())) {
         Ok(text) => Some(text),
         Err(error) => {
-            eprintln!("{}: {error}", path.display());
+            complain(format_args!("{}: {error}", path.display()));
             None
         }
     }

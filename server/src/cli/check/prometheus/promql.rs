@@ -2,6 +2,7 @@
 
 use super::text;
 use crate::cli::check::{FINDINGS, Format, UNREADABLE, print};
+use crate::cli::complain;
 use anyhow::Result;
 use prometheus::case;
 use serde_json::json;
@@ -9,6 +10,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
+    /// Lines for people, or JSON for programs.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
     /// A JSON file with series, a query, and its result in the notation of Prometheus' own tests; `-` reads the standard input.
@@ -21,7 +23,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let result = case::read(&text).and_then(|case| case::run(&case));
     let difference = match result {
         Err(error) => {
-            eprintln!("{}: {error}", arguments.file.display());
+            complain(format_args!("{}: {error}", arguments.file.display()));
             return Ok(UNREADABLE.into());
         }
         Ok(result) => result.err(),

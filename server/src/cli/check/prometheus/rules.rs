@@ -2,6 +2,7 @@
 
 use super::text;
 use crate::cli::check::{FINDINGS, Format, UNREADABLE, print};
+use crate::cli::complain;
 use anyhow::Result;
 use prometheus::rules::{Finding, Severity, read};
 use serde_json::{Value, json};
@@ -12,6 +13,7 @@ pub struct Arguments {
     /// Pass over fields that Prometheus does not know.
     #[arg(long)]
     ignore_unknown_fields: bool,
+    /// Lines for people, or JSON for programs.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
     /// Rule files, or YAML with PrometheusRule objects; `-` reads the standard input.
@@ -33,7 +35,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         let (rules, findings) = match read(&text, arguments.ignore_unknown_fields) {
             Ok(read) => read,
             Err(error) => {
-                eprintln!("{file}: {error}");
+                complain(format_args!("{file}: {error}"));
                 whole = false;
                 continue;
             }

@@ -2,6 +2,7 @@
 
 use super::text;
 use crate::cli::check::{FINDINGS, Format, UNREADABLE, print};
+use crate::cli::complain;
 use anyhow::Result;
 use prometheus::{
     rules::{self, RuleFile, Severity},
@@ -19,6 +20,7 @@ pub struct Arguments {
     /// Pass over fields of rule files that Prometheus does not know.
     #[arg(long)]
     ignore_unknown_fields: bool,
+    /// Lines for people, or JSON for programs.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
     /// Files of tests, as `promtool test rules` reads them; the rule files that they name lie beside them.
@@ -54,7 +56,7 @@ fn one(arguments: &Arguments, path: &Path) -> Option<Report> {
     let (tests, problems) = match unit_test::read(&text(path)?) {
         Ok(read) => read,
         Err(error) => {
-            eprintln!("{file}: {error}");
+            complain(format_args!("{file}: {error}"));
             return None;
         }
     };
@@ -76,7 +78,7 @@ fn rule_files(arguments: &Arguments, tests: &Path, file: &TestFile, problems: &m
     for pattern in &file.rule_files {
         let found = matching(&base.join(pattern));
         if found.is_empty() {
-            eprintln!("  WARNING: no file match pattern {}", base.join(pattern).display());
+            complain(format_args!("  WARNING: no file match pattern {}", base.join(pattern).display()));
         }
         for path in found {
             let name = path.display().to_string();
