@@ -61,7 +61,7 @@ const CONDITIONS: &[&str] = &[
     "evt.type in (open, openat) and not (fd.name glob '/etc/*' or proc.name = \"a \\\" b\")",
     "join(\",\", (proc.name, tolower(fd.name), 'x')) startswith oneof (a, b) or evt.arg.flags contains O_CREAT",
     "getopt((\"-n\", proc.args), \"nt:\")[t] exists and fd.net != 10.0.0.0/8 and evt.buffer bcontains 48545450",
-    "proc.name regex '^[a-z]+(x|y){2,3}[[:alpha:]].*$' and len(fd.types) >= 0x10 and proc.env[PATH] iglob *BIN*",
+    "proc.name regex '^[a-z]+(x|y){2,3}[[:alpha:]].*$' and len(fd.types) >= 16 and proc.env[PATH] iglob *BIN*",
 ];
 
 /// One to three changes: a piece is cut out, doubled, put elsewhere, or replaced by an odd one.

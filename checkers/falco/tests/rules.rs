@@ -218,7 +218,7 @@ fn a_report_leads_to_the_place() {
         In rules content: (rules.yaml:0:0)
             rule 'r': (rules.yaml:0:2)
             rule condition: (rules.yaml:2:13)
-            condition expression: ("evt.type = open a...":3:33)
+            condition expression: ("evt.type = open a...":3:34)
         ------
         evt.type = open and proc.nobody = cat
                                             ^

@@ -122,6 +122,10 @@ impl Compiler<'_> {
                 }
                 return Test::new(Kind::Uint64, Operator::LessOrEqual, None, values);
             }
+            // The event says which width and sign its parameter has; a constant keeps what is written.
+            Some("evt.rawarg") if left.kind.integer().is_some() => {
+                return Test::new(Kind::Int64, check.operator, check.modifier, values);
+            }
             _ => {}
         }
         Test::new(left.kind, check.operator, check.modifier, values)

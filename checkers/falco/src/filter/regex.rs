@@ -47,7 +47,24 @@ fn translate(pattern: &str) -> Result<String, String> {
                 out.push(if same { c } else { '*' });
                 at += run;
             }
-            '}' if chars.get(at + 1) == Some(&'?') => return Err("bad repetition operator: }?".to_owned()),
+            '{' => match counted(&chars[at..]) {
+                Some(length) => {
+                    if chars.get(at + length) == Some(&'?') {
+                        return Err("bad repetition operator: }?".to_owned());
+                    }
+                    out.extend(&chars[at..at + length]);
+                    at += length;
+                }
+                // What counts nothing is a brace like any other character.
+                None => {
+                    out.push_str("\\{");
+                    at += 1;
+                }
+            },
+            '}' => {
+                out.push_str("\\}");
+                at += 1;
+            }
             c => {
                 out.push(c);
                 at += 1;
@@ -55,6 +72,15 @@ fn translate(pattern: &str) -> Result<String, String> {
         }
     }
     Ok(out)
+}
+
+/// The length of `{2}`, `{2,}` or `{2,3}`.
+fn counted(chars: &[char]) -> Option<usize> {
+    let end = chars.iter().position(|c| *c == '}')?;
+    let inner: String = chars[1..end].iter().collect();
+    let (least, most) = inner.split_once(',').unwrap_or((&inner, ""));
+    let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    (!least.is_empty() && number(least) && number(most)).then_some(end + 1)
 }
 
 fn push_literal(out: &mut String, c: char) {
@@ -124,6 +150,8 @@ mod tests {
             ("\\.", ".", true),
             ("", "", true),
             ("", "x", false),
+            ("x{2", "x{2", true),
+            ("4}", "4}", true),
             ("ab+?", "a", true),
             ("a**b++", "bb", true),
         ];

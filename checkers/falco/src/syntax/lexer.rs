@@ -11,7 +11,6 @@ pub(super) const NUMBER_OPERATORS: &[(&str, Operator)] = &[
     (">", Operator::Greater),
 ];
 
-/// Those made of letters need a blank behind them.
 pub(super) const STRING_OPERATORS: &[(&str, Operator)] = &[
     ("==", Operator::Equal),
     ("=", Operator::Equal),
@@ -139,12 +138,9 @@ impl<'a> Lexer<'a> {
     }
 
     pub fn operator(&mut self, operators: &[(&str, Operator)]) -> Option<Operator> {
-        let needs_blank = std::ptr::eq(operators, STRING_OPERATORS);
         operators
             .iter()
-            .find(|(word, _)| {
-                if needs_blank && word.as_bytes()[0].is_ascii_alphabetic() { self.word_and_blank(word) } else { self.literal(word) }
-            })
+            .find(|(word, operator)| if needs_blank(*operator) { self.word_and_blank(word) } else { self.literal(word) })
             .map(|(_, operator)| *operator)
     }
 
@@ -237,6 +233,11 @@ impl<'a> Lexer<'a> {
         }
         Ok(false)
     }
+}
+
+/// Those of the string operators that are made of letters need a blank behind them.
+fn needs_blank(operator: Operator) -> bool {
+    operator.takes_modifier() && !matches!(operator, Operator::Equal | Operator::NotEqual)
 }
 
 fn identifier_length(text: &[u8]) -> usize {

@@ -277,9 +277,8 @@ impl Parser<'_> {
                 continue;
             }
             let mut ahead = self.lexer.clone();
-            let joins = ahead.clone().identifier() && ahead.identifier() && matches!(ahead.token.as_str(), "and" | "or");
-            let listed = self.lexer.clone().literal("(") || self.lexer.clone().identifier();
-            if joins || !listed {
+            let listed = ahead.literal("(") || (ahead.identifier() && !matches!(ahead.token.as_str(), "and" | "or"));
+            if !listed {
                 self.lexer = before;
                 return Ok(None);
             }
