@@ -59,3 +59,25 @@ fn network_policies() {
 fn network_policies_validated() {
     all_right("netpol-valid", &[], "network-policy --validate {file}", 10);
 }
+
+#[test]
+fn falco_conditions() {
+    all_right("falco-parse", &[], "falco parse {file}", 200);
+    all_right("falco-compile", &[], "falco compile {file}", 120);
+}
+
+#[test]
+fn falco_conditions_on_events() {
+    all_right("falco-eval", &[], "falco eval {filter} {event}", 300);
+}
+
+#[test]
+fn falco_rules_files() {
+    all_right("falco-load", &["--checks"], "falco validate {file}", 100);
+}
+
+#[test]
+fn falco_rules_on_recorded_events() {
+    all_right("falco-traces", &[], "falco matches {filters} {events}", 1_000);
+    all_right("falco-attacks", &[], "falco matches {filters} {events}", 70);
+}

@@ -87,6 +87,7 @@ fn rooms_depend_one_way() {
     let allowed: BTreeMap<&str, &[&str]> = BTreeMap::from([
         ("pod-security", &[][..]),
         ("network-policy", &[]),
+        ("falco", &[]),
         ("machinery", &[]),
         ("jail", &[]),
         ("store", &[]),
@@ -110,6 +111,7 @@ fn rooms_depend_one_way() {
                 "machinery",
                 "pod-security",
                 "network-policy",
+                "falco",
             ],
         ),
     ]);

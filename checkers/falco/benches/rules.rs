@@ -46,13 +46,17 @@ fn rules() -> String {
                 "open_read and (fd.name in (sensitive) or fd.name startswith /opt/model-{n}/ or fd.name glob /home/*/.ssh/{n}*) \
                  and not proc.name in (trusted) and not proc.pname in (shells)"
             ),
-            1 => format!("open_write and container and fd.directory in (/bin, /sbin, /usr/bin, /usr/sbin-{n}) and not proc.name in (trusted)"),
+            1 => format!(
+                "open_write and container and fd.directory in (/bin, /sbin, /usr/bin, /usr/sbin-{n}) and not proc.name in (trusted)"
+            ),
             2 => format!(
                 "spawned and container and proc.name in (shells) and proc.tty != 0 and not proc.aname in (sshd-{n}) \
                  and not proc.cmdline contains \"entry{n}\""
             ),
             3 => format!("outbound and container and not fd.snet in (10.{n}.0.0/16, 172.16.0.0/12) and not fd.sport in (53, 443, {n})"),
-            _ => format!("evt.type in (unlink, unlinkat, rename, renameat) and container and evt.arg.name endswith .log{n} and proc.name != logrotate"),
+            _ => format!(
+                "evt.type in (unlink, unlinkat, rename, renameat) and container and evt.arg.name endswith .log{n} and proc.name != logrotate"
+            ),
         };
         let _ = write!(
             text,
@@ -78,8 +82,10 @@ fn events() -> Vec<Map<String, Value>> {
             5 => json!({"fd.name": format!("/usr/bin/tool-{n}"), "fd.directory": "/usr/bin", "fd.typechar": "f", "fd.num": 7,
                         "evt.is_open_read": false, "evt.is_open_write": true}),
             6 => json!({"evt.type": "execve", "proc.name": if n.is_multiple_of(20) { "bash" } else { "nvidia-smi" }}),
-            7 => json!({"evt.type": "connect", "fd.typechar": "4", "fd.l4proto": "tcp", "fd.cip": "10.244.0.5", "fd.sip": format!("10.1.{}.9", n % 250),
-                        "fd.cport": 43_210, "fd.sport": 443}),
+            7 => {
+                json!({"evt.type": "connect", "fd.typechar": "4", "fd.l4proto": "tcp", "fd.cip": "10.244.0.5", "fd.sip": format!("10.1.{}.9", n % 250),
+                        "fd.cport": 43_210, "fd.sport": 443})
+            }
             8 => json!({"evt.type": "unlinkat", "evt.arg.name": format!("/tmp/{n}.tmp")}),
             _ => json!({"evt.type": "futex"}),
         };

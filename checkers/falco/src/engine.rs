@@ -139,7 +139,9 @@ fn source_of(fields: &Map<String, Json>) -> &str {
 fn json(value: &Value) -> Json {
     match value {
         Value::Absent => Json::Null,
-        Value::Number(number) => i64::try_from(*number).map(Json::from).or_else(|_| u64::try_from(*number).map(Json::from)).unwrap_or(Json::Null),
+        Value::Number(number) => {
+            i64::try_from(*number).map(Json::from).or_else(|_| u64::try_from(*number).map(Json::from)).unwrap_or(Json::Null)
+        }
         Value::Double(double) => json!(double),
         Value::Bool(truth) => Json::Bool(*truth),
         Value::Many(values) => values.iter().map(json).collect(),

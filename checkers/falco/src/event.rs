@@ -114,9 +114,7 @@ pub fn fields_of(json: &Json) -> Option<&Map<String, Json>> {
 fn decode(slot: &Slot, json: &Json) -> Value {
     let value = match (json, slot.reference.name, slot.reference.argument.as_deref()) {
         // Falco prints the ancestors' names with blanks between them.
-        (Json::String(names), "proc.aname", None) => {
-            Value::Many(names.split_whitespace().map(|name| Value::Text(name.into())).collect())
-        }
+        (Json::String(names), "proc.aname", None) => Value::Many(names.split_whitespace().map(|name| Value::Text(name.into())).collect()),
         _ => scalar_or_many(slot.kind, json),
     };
     match value {
@@ -213,7 +211,7 @@ fn derive(slot: &Slot, fields: &Map<String, Json>) -> Value {
             let distance = || Some((i128::from(fields.get("evt.rawtime")?.as_u64()?) - centre.parse::<i128>().ok()?).abs());
             distance().map_or(Value::Absent, |nanoseconds| Value::Number((nanoseconds + 999_999) / 1_000_000))
         }
-        ("proc.aname" | "proc.aexe" | "proc.aexepath" | "proc.acmdline" | "proc.apid" | "proc.aenv", argument) => {
+        ("proc.aname" | "proc.aexe" | "proc.aexepath" | "proc.acmdline" | "proc.aargs" | "proc.apid" | "proc.aenv", argument) => {
             ancestors(slot, argument, fields)
         }
         _ => Value::Absent,
@@ -227,6 +225,7 @@ const LINEAGE: &[(&str, &str, &str)] = &[
     ("proc.aexepath", "proc.exepath", "proc.pexepath"),
     ("proc.acmdline", "proc.cmdline", "proc.pcmdline"),
     ("proc.apid", "proc.pid", "proc.ppid"),
+    ("proc.aargs", "proc.args", ""),
     ("proc.aenv", "proc.env", ""),
 ];
 
@@ -236,7 +235,8 @@ fn ancestors(slot: &Slot, argument: Option<&str>, fields: &Map<String, Json>) ->
     let get = |key: &str| fields.get(key).map_or(Value::Absent, |json| scalar(slot.kind, json));
     match argument.map(str::parse::<usize>) {
         None => {
-            let values: Vec<Value> = (1..).map(|level| get(&format!("{name}[{level}]"))).take_while(|value| *value != Value::Absent).collect();
+            let values: Vec<Value> =
+                (1..).map(|level| get(&format!("{name}[{level}]"))).take_while(|value| *value != Value::Absent).collect();
             match own {
                 _ if !values.is_empty() => Value::Many(values),
                 Some((_, _, parent)) => get(parent),

@@ -98,13 +98,7 @@ impl Format {
 }
 
 /// A full stop or more behind a field is text: `%fd.name.` ends with the name.
-fn resolve(
-    mut operand: Operand,
-    mut length: usize,
-    text: &str,
-    source: Source,
-    schema: &mut Schema,
-) -> Result<(Extract, usize), String> {
+fn resolve(mut operand: Operand, mut length: usize, text: &str, source: Source, schema: &mut Schema) -> Result<(Extract, usize), String> {
     loop {
         let error = match compile_operand(&operand, source, schema) {
             Ok((_, true)) => return Err(format!("{} is filter only and cannot be used as a display field", &text[..length])),

@@ -30,7 +30,10 @@ fn conditions_read_as_they_are_meant() {
     check("tolower( proc.name ) = val(proc.pname)", &expect!["tolower(proc.name) = val(proc.pname)"]);
     check("join(\"-\", (proc.name, 'x')) startswith a-", &expect![[r#"join(-, (proc.name, x)) startswith a-"#]]);
     check("getopt((\"-n\"), \"n:\")[n] = 1", &expect!["getopt((-n), n:)[n] = 1"]);
-    check("proc.name startswith oneof (a, b) and proc.name == anyof", &expect!["(proc.name startswith oneof (a, b) and proc.name = anyof)"]);
+    check(
+        "proc.name startswith oneof (a, b) and proc.name == anyof",
+        &expect!["(proc.name startswith oneof (a, b) and proc.name = anyof)"],
+    );
     check("fd.sport >= 1024 and fd.num < -0.5e+1", &expect!["(fd.sport >= 1024 and fd.num < -0.5e+1)"]);
     check("evt.type in ()", &expect!["evt.type in ()"]);
 }
@@ -38,12 +41,22 @@ fn conditions_read_as_they_are_meant() {
 #[test]
 fn what_is_no_condition_is_said_with_its_place() {
     check("", &expect!["index 0, line 1, column 1: filter input string is empty"]);
-    check("evt.type", &expect![[r#"index 8, line 1, column 9: expected a valid check operator: one of 'exists', '<=', '<', '>=', '>', '==', '=', '!=', 'glob', 'iglob', 'contains', 'icontains', 'bcontains', 'startswith', 'bstartswith', 'endswith', 'regex', 'intersects', 'in', 'pmatch'"#]]);
+    check(
+        "evt.type",
+        &expect![[
+            r#"index 8, line 1, column 9: expected a valid check operator: one of 'exists', '<=', '<', '>=', '>', '==', '=', '!=', 'glob', 'iglob', 'contains', 'icontains', 'bcontains', 'startswith', 'bstartswith', 'endswith', 'regex', 'intersects', 'in', 'pmatch'"#
+        ]],
+    );
     check("a and\n  or b", &expect!["index 11, line 2, column 6: unexpected token after 'or', expecting 'or', 'and'"]);
     check("(a", &expect!["index 2, line 1, column 3: expected a ')' token"]);
     check("a andb", &expect!["index 5, line 1, column 6: expected blank or '(' after 'and'"]);
     check("evt.arg[\"x\" = value", &expect!["index 11, line 1, column 12: expected a ']' token"]);
-    check("proc.name = 'open", &expect!["index 12, line 1, column 13: expected a string value or a field with a valid transformer: 'val', 'tolower', 'toupper', 'b64', 'basename', 'len', 'join', 'concat', 'getopt'"]);
+    check(
+        "proc.name = 'open",
+        &expect![
+            "index 12, line 1, column 13: expected a string value or a field with a valid transformer: 'val', 'tolower', 'toupper', 'b64', 'basename', 'len', 'join', 'concat', 'getopt'"
+        ],
+    );
     check("proc.name = 'a\\q'", &expect!["index 17, line 1, column 18: unsupported string escape sequence: \\q"]);
     check("proc.name ==oneof(cat)", &expect!["index 17, line 1, column 18: unexpected token after 'oneof', expecting 'or', 'and'"]);
     check("b64(proc.name exists", &expect!["index 14, line 1, column 15: expected a ')' token closing the transformer"]);
@@ -92,6 +105,9 @@ fn operators_suit_the_types_of_fields() {
         "evt.type.is.open = 1",
         "proc.aname = bash",
         "proc.env[PATH] contains bin",
+        "proc.args[0] = -c",
+        "proc.aargs contains base64",
+        "fd.is_upper_layer = true",
     ];
     for condition in allowed {
         assert_eq!(compiled(condition), Ok(Vec::new()), "{condition}");
@@ -119,7 +135,10 @@ fn operators_suit_the_types_of_fields() {
         ("evt.buffer bcontains 2g", "filter error: bcontains and bstartswith operator support hex strings only"),
         ("proc.name regex '('", "invalid regex pattern: unclosed group"),
         ("some_macro", "filter error: unexpected identifier 'some_macro'"),
-        ("b64(proc.pid) = 1", "can't add field transformer: type 'INT64' is not supported by 'b64' transformer applied on field 'proc.pid'"),
+        (
+            "b64(proc.pid) = 1",
+            "can't add field transformer: type 'INT64' is not supported by 'b64' transformer applied on field 'proc.pid'",
+        ),
         ("tolower(proc.aname) = x", "field 'proc.aname' does not support transformers"),
         ("join(',', proc.name) = x", "join() second argument must be a list"),
         ("concat(proc.name) = x", "concat() requires at least 2 arguments"),

@@ -66,8 +66,41 @@ const CONDITIONS: &[&str] = &[
 
 /// One to three changes: a piece is cut out, doubled, put elsewhere, or replaced by an odd one.
 fn mutate(text: &str, dice: &mut Dice) -> String {
-    const ODD: &[&str] =
-        &["(", ")", "[", "]", "{", "}", "'", "\"", "\\", ",", "%", "*", "=", "!=", " not ", " in ", "and", "or ", "\n", "\t", "\0", "é", "日本", ": ", "- ", "&a ", "*a", "~", "99999999999999999999", "-1", "|", ">", "\u{7f}"];
+    const ODD: &[&str] = &[
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        "'",
+        "\"",
+        "\\",
+        ",",
+        "%",
+        "*",
+        "=",
+        "!=",
+        " not ",
+        " in ",
+        "and",
+        "or ",
+        "\n",
+        "\t",
+        "\0",
+        "é",
+        "日本",
+        ": ",
+        "- ",
+        "&a ",
+        "*a",
+        "~",
+        "99999999999999999999",
+        "-1",
+        "|",
+        ">",
+        "\u{7f}",
+    ];
     let mut chars: Vec<char> = text.chars().collect();
     for _ in 0..=dice.below(3) {
         let from = dice.below(chars.len());

@@ -65,10 +65,12 @@ fn items_are_put_together() {
 
 #[test]
 fn later_items_change_earlier_ones() {
-    let append = format!("{RULE}- rule: r\n  condition: and proc.name = cat\n  output: more\n  override: {{condition: append, output: append}}\n");
+    let append =
+        format!("{RULE}- rule: r\n  condition: and proc.name = cat\n  output: more\n  override: {{condition: append, output: append}}\n");
     check(&append, &expect!["r: (evt.type = open and proc.name = cat) | o %proc.name more | Informational"]);
-    let replace =
-        format!("{RULE}- rule: r\n  condition: evt.type = close\n  priority: CRITICAL\n  enabled: false\n  override: {{condition: replace, priority: replace, enabled: replace}}\n");
+    let replace = format!(
+        "{RULE}- rule: r\n  condition: evt.type = close\n  priority: CRITICAL\n  enabled: false\n  override: {{condition: replace, priority: replace, enabled: replace}}\n"
+    );
     check(&replace, &expect!["r (disabled): evt.type = close | o %proc.name | Critical"]);
     check(
         &format!("{RULE}- rule: r\n  condition: and proc.name = cat\n  append: true\n"),
@@ -122,18 +124,9 @@ fn exceptions_become_conditions() {
         ("  - {name: e}", "LOAD_ERR_YAML_VALIDATE Item has no mapping for key 'fields'"),
         ("  - {fields: proc.name}", "LOAD_ERR_YAML_VALIDATE Item has no mapping for key 'name'"),
         ("  - {name: e, fields: [proc.nobody]}", "LOAD_ERR_VALIDATE 'proc.nobody' is not a supported filter field"),
-        (
-            "  - {name: e, fields: [proc.name, fd.name], comps: [=]}",
-            "LOAD_ERR_VALIDATE Fields and comps lists must have equal length",
-        ),
-        (
-            "  - {name: e, fields: [proc.name], comps: [like]}",
-            "LOAD_ERR_VALIDATE 'like' is not a supported comparison operator",
-        ),
-        (
-            "  - {name: e, fields: [proc.name], values: [[a, b]]}",
-            "LOAD_ERR_VALIDATE Fields and values lists must have equal length",
-        ),
+        ("  - {name: e, fields: [proc.name, fd.name], comps: [=]}", "LOAD_ERR_VALIDATE Fields and comps lists must have equal length"),
+        ("  - {name: e, fields: [proc.name], comps: [like]}", "LOAD_ERR_VALIDATE 'like' is not a supported comparison operator"),
+        ("  - {name: e, fields: [proc.name], values: [[a, b]]}", "LOAD_ERR_VALIDATE Fields and values lists must have equal length"),
         (
             "  - {name: e, fields: proc.name, comps: startswith}",
             "LOAD_ERR_VALIDATE When fields is a single value, comps must be one of (in, pmatch, intersects) or a modifier operator (e.g. \
@@ -157,17 +150,44 @@ fn what_does_not_load_is_said() {
         ("- list: a\n  items: b", "LOAD_ERR_YAML_VALIDATE Value is not a sequence"),
         ("- macro: m\n  condition: [a]", "LOAD_ERR_YAML_VALIDATE Value is not a scalar value"),
         ("- macro: m\n  condition: nothing", "LOAD_ERR_VALIDATE Undefined macro 'nothing' used in filter."),
-        ("- macro: m\n  condition: evt.type =", "LOAD_ERR_COMPILE_CONDITION expected a string value or a field with a valid transformer: 'val', 'tolower', 'toupper', 'b64', 'basename', 'len', 'join', 'concat', 'getopt'"),
-        ("- macro: m\n  condition: or evt.type = open\n  override: {condition: append}", "LOAD_ERR_VALIDATE Macro uses 'append' or 'override.condition: append' but no macro by that name already exists"),
-        ("- rule: r\n  desc: d\n  condition: evt.type = open\n  priority: INFO", "LOAD_ERR_YAML_VALIDATE Item has no mapping for key 'output'"),
+        (
+            "- macro: m\n  condition: evt.type =",
+            "LOAD_ERR_COMPILE_CONDITION expected a string value or a field with a valid transformer: 'val', 'tolower', 'toupper', 'b64', 'basename', 'len', 'join', 'concat', 'getopt'",
+        ),
+        (
+            "- macro: m\n  condition: or evt.type = open\n  override: {condition: append}",
+            "LOAD_ERR_VALIDATE Macro uses 'append' or 'override.condition: append' but no macro by that name already exists",
+        ),
+        (
+            "- rule: r\n  desc: d\n  condition: evt.type = open\n  priority: INFO",
+            "LOAD_ERR_YAML_VALIDATE Item has no mapping for key 'output'",
+        ),
         ("- rule: r\n  desc: d\n  condition: evt.type = open\n  output: o\n  priority: LOW", "LOAD_ERR_YAML_VALIDATE Invalid priority"),
-        ("- rule: r\n  desc: d\n  condition: evt.type = open\n  output: '%proc.nobody'\n  priority: INFO", "LOAD_ERR_COMPILE_OUTPUT invalid formatting token proc.nobody"),
-        ("- rule: r\n  desc: d\n  condition: proc.nobody = a\n  output: o\n  priority: INFO", "LOAD_ERR_COMPILE_CONDITION filter_check called with nonexistent field proc.nobody"),
-        ("- rule: r\n  desc: d\n  condition: evt.type = opne\n  output: o\n  priority: INFO", "LOAD_ERR_COMPILE_CONDITION unknown event type opne"),
-        ("- rule: r\n  desc: d\n  condition: evt.type = open\n  output: o\n  priority: INFO\n  enabled: 2", "LOAD_ERR_YAML_VALIDATE Can't decode YAML scalar value"),
-        ("- rule: r\n  enabled: false", "LOAD_DEPRECATED_ITEM The standalone 'enabled' key usage is deprecated. The correct approach requires also a 'replace' entry under the 'override' key (i.e. 'enabled: replace')."),
+        (
+            "- rule: r\n  desc: d\n  condition: evt.type = open\n  output: '%proc.nobody'\n  priority: INFO",
+            "LOAD_ERR_COMPILE_OUTPUT invalid formatting token proc.nobody",
+        ),
+        (
+            "- rule: r\n  desc: d\n  condition: proc.nobody = a\n  output: o\n  priority: INFO",
+            "LOAD_ERR_COMPILE_CONDITION filter_check called with nonexistent field proc.nobody",
+        ),
+        (
+            "- rule: r\n  desc: d\n  condition: evt.type = opne\n  output: o\n  priority: INFO",
+            "LOAD_ERR_COMPILE_CONDITION unknown event type opne",
+        ),
+        (
+            "- rule: r\n  desc: d\n  condition: evt.type = open\n  output: o\n  priority: INFO\n  enabled: 2",
+            "LOAD_ERR_YAML_VALIDATE Can't decode YAML scalar value",
+        ),
+        (
+            "- rule: r\n  enabled: false",
+            "LOAD_DEPRECATED_ITEM The standalone 'enabled' key usage is deprecated. The correct approach requires also a 'replace' entry under the 'override' key (i.e. 'enabled: replace').",
+        ),
         ("- required_engine_version: 9.0.0", "LOAD_ERR_VALIDATE Rules require engine version 9.0.0, but engine version is 0.62.0"),
-        ("- required_engine_version: seven", "LOAD_ERR_YAML_VALIDATE Unable to parse engine version 'seven' as a semver string. Expected \"x.y.z\" semver format."),
+        (
+            "- required_engine_version: seven",
+            "LOAD_ERR_YAML_VALIDATE Unable to parse engine version 'seven' as a semver string. Expected \"x.y.z\" semver format.",
+        ),
         ("- required_plugin_versions: [{name: json}]", "LOAD_ERR_YAML_VALIDATE Item has no mapping for key 'version'"),
         ("- required_plugin_versions: [{name: json, version: x}]", "LOAD_ERR_VALIDATE Invalid required version 'x' for plugin 'json'"),
     ];
@@ -182,9 +202,8 @@ fn what_does_not_load_is_said() {
 
 #[test]
 fn what_looks_wrong_is_pointed_out() {
-    let rule = |condition: &str, more: &str| {
-        format!("- rule: r\n  desc: d\n  condition: {condition}\n  output: o\n  priority: INFO\n{more}")
-    };
+    let rule =
+        |condition: &str, more: &str| format!("- rule: r\n  desc: d\n  condition: {condition}\n  output: o\n  priority: INFO\n{more}");
     let table: &[(String, &[&str])] = &[
         (rule("evt.type = open", "  priorty: HIGH\n"), &["LOAD_UNKNOWN_KEY"]),
         (rule("proc.name = cat", ""), &["LOAD_NO_EVTTYPE"]),
@@ -231,11 +250,17 @@ fn a_report_leads_to_the_place() {
 #[test]
 fn several_files_are_one_set_of_rules() {
     let files = [
-        File { name: "a.yaml", text: "- list: l\n  items: [cat]\n- rule: r\n  desc: d\n  condition: evt.type = open and proc.name in (l)\n  output: o\n  priority: INFO\n" },
+        File {
+            name: "a.yaml",
+            text: "- list: l\n  items: [cat]\n- rule: r\n  desc: d\n  condition: evt.type = open and proc.name in (l)\n  output: o\n  priority: INFO\n",
+        },
         File { name: "b.yaml", text: "- list: l\n  items: [tac]\n  override: {items: append}\n" },
     ];
     let (loaded, reports) = load(&files, &[Source::Syscall]);
-    assert_eq!(loaded.map(|loaded| loaded.rules[0].condition.to_string()).as_deref(), Some("(evt.type = open and proc.name in (cat, tac))"));
+    assert_eq!(
+        loaded.map(|loaded| loaded.rules[0].condition.to_string()).as_deref(),
+        Some("(evt.type = open and proc.name in (cat, tac))")
+    );
     assert_eq!(reports.len(), 2);
     let broken = [File { name: "a.yaml", text: "- list: l" }, files[1]];
     assert_eq!(load(&broken, &[Source::Syscall]).1.len(), 1, "the first file that does not load ends it");
@@ -243,13 +268,18 @@ fn several_files_are_one_set_of_rules() {
 
 #[test]
 fn rules_see_the_events_of_their_source() {
-    let text = format!("{RULE}- rule: audit\n  desc: d\n  condition: ka.verb = create and ka.target.resource = pods\n  output: user=%ka.user.name\n  priority: WARNING\n  source: k8s_audit\n");
+    let text = format!(
+        "{RULE}- rule: audit\n  desc: d\n  condition: ka.verb = create and ka.target.resource = pods\n  output: user=%ka.user.name\n  priority: WARNING\n  source: k8s_audit\n"
+    );
     let (loaded, report) = load_one(&text, &Source::ALL);
     let engine = Engine::new(&loaded.unwrap_or_else(|| panic!("{}", report.to_text(&text)))).expect("an engine");
     let fired = |event| engine.run(&event).into_iter().map(|alert| (alert.rule, alert.output)).collect::<Vec<_>>();
     let pair = |rule: &str, output: &str| vec![(rule.to_owned(), output.to_owned())];
     assert_eq!(fired(json!({"evt.type": "open", "proc.name": "cat"})), pair("r", "o cat"));
-    assert_eq!(fired(json!({"fields": {"ka.verb": "create", "ka.target.resource": "pods", "ka.user.name": "ada"}})), pair("audit", "user=ada"));
+    assert_eq!(
+        fired(json!({"fields": {"ka.verb": "create", "ka.target.resource": "pods", "ka.user.name": "ada"}})),
+        pair("audit", "user=ada")
+    );
     assert_eq!(fired(json!({"evt.source": "k8s_audit", "evt.type": "open"})), Vec::new());
     assert_eq!(fired(json!({"evt.type": "close"})), Vec::new());
 }

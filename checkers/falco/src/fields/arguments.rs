@@ -211,7 +211,11 @@ pub(super) fn kind_of(name: &str) -> Option<Kind> {
 
 /// The longest parameter that a name begins with.
 pub(super) fn longest_prefix(name: &str) -> Option<&'static str> {
-    PARAMETERS.iter().map(|(parameter, _)| *parameter).filter(|parameter| name.starts_with(parameter)).max_by_key(|parameter| parameter.len())
+    PARAMETERS
+        .iter()
+        .map(|(parameter, _)| *parameter)
+        .filter(|parameter| name.starts_with(parameter))
+        .max_by_key(|parameter| parameter.len())
 }
 
 #[cfg(test)]

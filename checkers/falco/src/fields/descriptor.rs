@@ -48,6 +48,8 @@ pub(super) const FIELDS: &[Field] = &[
     field("fd.ino", Kind::Int64),
     field("fd.nameraw", Kind::Charbuf),
     field("fd.types", Kind::Charbuf).list().argument(Argument::Index),
+    field("fd.is_upper_layer", Kind::Bool),
+    field("fd.is_lower_layer", Kind::Bool),
     field("fs.path.name", Kind::Charbuf),
     field("fs.path.nameraw", Kind::Charbuf),
     field("fs.path.source", Kind::Charbuf),

@@ -24,7 +24,7 @@ pub(super) const GENERAL: &[Field] = &[
     field("evt.hostname", Kind::Charbuf),
 ];
 
-/// Fields of system calls and of syslog messages.
+/// Fields of system calls, of syslog messages, and the counter.
 pub(super) const FIELDS: &[Field] = &[
     field("evt.latency", Kind::Reltime),
     field("evt.latency.s", Kind::Reltime),
@@ -86,6 +86,7 @@ pub(super) const FIELDS: &[Field] = &[
     field("evt.infra.docker.container.image", Kind::Charbuf),
     field("evt.is_open_exec", Kind::Bool),
     field("evt.is_open_create", Kind::Bool),
+    field("util.cnt", Kind::Uint64),
     field("syslog.facility.str", Kind::Charbuf),
     field("syslog.facility", Kind::Uint32),
     field("syslog.severity.str", Kind::Charbuf),

@@ -124,10 +124,8 @@ impl Kind {
             return Ok(());
         }
         if list {
-            let kinds = matches!(
-                self,
-                Self::Charbuf | Self::Uint64 | Self::Reltime | Self::Abstime | Self::Bool | Self::Ipaddr | Self::Ipnet
-            );
+            let kinds =
+                matches!(self, Self::Charbuf | Self::Uint64 | Self::Reltime | Self::Abstime | Self::Bool | Self::Ipaddr | Self::Ipnet);
             return match (kinds, operator) {
                 (false, _) => Err(format!("list filters are not supported for type '{}'", self.as_str())),
                 (true, O::In | O::Intersects) => Ok(()),

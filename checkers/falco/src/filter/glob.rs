@@ -129,9 +129,9 @@ impl Glob {
             Token::Any => true,
             Token::Many => false,
             Token::Class { negated, ranges, names } => {
-                let inside = variants.iter().any(|c| {
-                    ranges.iter().any(|(from, to)| from <= c && c <= to) || names.iter().any(|name| name.holds(*c))
-                });
+                let inside = variants
+                    .iter()
+                    .any(|c| ranges.iter().any(|(from, to)| from <= c && c <= to) || names.iter().any(|name| name.holds(*c)));
                 inside != *negated
             }
         }

@@ -163,7 +163,8 @@ mod tests {
 
     #[test]
     fn literals_of_each_type() {
-        let ok = [(Kind::Ipaddr, "::1"), (Kind::Ipaddr, "10.0.0.1"), (Kind::Ipnet, "10.1.2.3/8"), (Kind::Port, "ssh"), (Kind::Bool, "true")];
+        let ok =
+            [(Kind::Ipaddr, "::1"), (Kind::Ipaddr, "10.0.0.1"), (Kind::Ipnet, "10.1.2.3/8"), (Kind::Port, "ssh"), (Kind::Bool, "true")];
         for (kind, text) in ok {
             assert!(parse(kind, text).is_ok(), "{text} is a {}", kind.as_str());
         }

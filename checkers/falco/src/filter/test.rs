@@ -22,7 +22,10 @@ pub enum Test {
     Exists,
     /// Nothing is in an empty list.
     Never,
-    Text { equal: bool, value: Box<str> },
+    Text {
+        equal: bool,
+        value: Box<str>,
+    },
     TextIn(FxHashSet<Box<str>>),
     Contains(Box<Finder<'static>>),
     IContains(Box<str>),
@@ -33,9 +36,15 @@ pub enum Test {
     Paths(Paths),
     /// Text, numbers and doubles by order.
     Order(Operator, Value),
-    Equal { equal: bool, value: Value },
+    Equal {
+        equal: bool,
+        value: Value,
+    },
     In(Vec<Value>),
-    Network { equal: bool, network: IpNet },
+    Network {
+        equal: bool,
+        network: IpNet,
+    },
     InNetwork(Vec<IpNet>),
     Modified(Modifier, Vec<Test>),
     /// The other side is a field too.
@@ -79,8 +88,7 @@ impl Test {
         let equal = operator != O::NotEqual;
         Ok(match operator {
             O::BContains | O::BStartsWith => {
-                let bytes = literal::unhex(text)
-                    .ok_or("filter error: bcontains and bstartswith operator support hex strings only")?;
+                let bytes = literal::unhex(text).ok_or("filter error: bcontains and bstartswith operator support hex strings only")?;
                 if operator == O::BContains { Self::Contains(Box::new(Finder::new(&bytes).into_owned())) } else { Self::StartsWith(bytes) }
             }
             O::Contains => Self::Contains(Box::new(Finder::new(text.as_bytes()).into_owned())),

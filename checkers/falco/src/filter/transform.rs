@@ -2,7 +2,7 @@
 
 use super::Extract;
 use crate::event::{Event, Value};
-use base64::{Engine, alphabet, engine::GeneralPurpose, engine::GeneralPurposeConfig, engine::DecodePaddingMode};
+use base64::{Engine, alphabet, engine::DecodePaddingMode, engine::GeneralPurpose, engine::GeneralPurposeConfig};
 
 /// A transformer with what it works on.
 #[derive(Debug, Clone)]
@@ -13,9 +13,16 @@ pub enum Transformer {
     Base64(Extract),
     /// Characters of a text, bytes of a buffer, items of a list.
     Length(Extract, Measured),
-    Join { separator: Extract, list: Extract },
+    Join {
+        separator: Extract,
+        list: Extract,
+    },
     Concat(Box<[Extract]>),
-    Getopt { arguments: Extract, options: Extract, selector: Option<u8> },
+    Getopt {
+        arguments: Extract,
+        options: Extract,
+        selector: Option<u8>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,9 +43,9 @@ impl Transformer {
             Self::Lower(inner) => text(inner, event, |text| Some(text.to_ascii_lowercase())),
             Self::Upper(inner) => text(inner, event, |text| Some(text.to_ascii_uppercase())),
             Self::Basename(inner) => text(inner, event, |text| Some(text.rsplit('/').next().unwrap_or_default().to_owned())),
-            Self::Base64(inner) => text(inner, event, |text| {
-                BASE64.decode(text).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            }),
+            Self::Base64(inner) => {
+                text(inner, event, |text| BASE64.decode(text).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+            }
             Self::Length(inner, measured) => inner.with(event, |value| length(value, *measured)),
             Self::Join { separator, list } => {
                 let Some(separator) = plain(&separator.value(event)) else { return Value::Absent };

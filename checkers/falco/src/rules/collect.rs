@@ -142,11 +142,8 @@ impl Collection {
         if change.is_empty() {
             return Err(invalid("Appended rule must have exceptions or condition property", context));
         }
-        let texts = [
-            (&mut rule.condition, change.condition),
-            (&mut rule.output, change.output),
-            (&mut rule.description, change.description),
-        ];
+        let texts =
+            [(&mut rule.condition, change.condition), (&mut rule.output, change.output), (&mut rule.description, change.description)];
         for (text, more) in texts {
             if let Some(more) = more.filter(|more| !more.is_empty()) {
                 text.push(' ');

@@ -19,8 +19,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use std::{collections::BTreeSet, sync::Arc};
 
 /// Fields that Falco still knows and no longer fills.
-const DEPRECATED_FIELDS: &[&str] =
-    &["evt.dir", "evt.latency", "evt.latency.s", "evt.latency.ns", "evt.latency.human", "evt.wait_latency"];
+const DEPRECATED_FIELDS: &[&str] = &["evt.dir", "evt.latency", "evt.latency.s", "evt.latency.ns", "evt.latency.human", "evt.wait_latency"];
 const DIRECTION_IS_DEPRECATED: &str = "due to the drop of enter events, 'evt.dir = <' always evaluates to true, and 'evt.dir = >' always \
                                        evaluates to false. The rule expression can be simplified by removing the condition on 'evt.dir'";
 const LATENCY_IS_DEPRECATED: &str = "field is not available due to the drop of enter events.";
@@ -92,8 +91,8 @@ impl Compiler<'_> {
 
     /// Puts the lists into a condition and parses it.
     fn parse(&mut self, condition: &str, context: &Context) -> Result<Expr, Failure> {
-        let condition = expand::put_lists(condition, &mut self.lists)
-            .map_err(|message| failure(ErrorCode::CompileCondition, message, context))?;
+        let condition =
+            expand::put_lists(condition, &mut self.lists).map_err(|message| failure(ErrorCode::CompileCondition, message, context))?;
         syntax::parse(&condition).map_err(|error| {
             let place = context.expression(&condition, error.position);
             failure(ErrorCode::CompileCondition, error.message, &place)
@@ -205,10 +204,8 @@ impl<'a> Suspicions<'a> {
                 if let Some(right) = &check.right {
                     self.operand(right);
                 }
-                let equality = matches!(
-                    check.operator,
-                    Operator::Equal | Operator::NotEqual | Operator::In | Operator::Intersects | Operator::PMatch
-                );
+                let equality =
+                    matches!(check.operator, Operator::Equal | Operator::NotEqual | Operator::In | Operator::Intersects | Operator::PMatch);
                 let json = matches!(&check.left, Operand::Field(field) if field.name.starts_with("ka.") || field.name.starts_with("jevt."));
                 let not_available = match &check.right {
                     Some(Operand::Value(value, _)) => value == "<NA>",

@@ -127,10 +127,10 @@ pub fn size(expr: &Expr) -> Size {
             let Size { checks, depth } = size(child);
             Size { checks, depth: depth + 1 }
         }
-        Expr::And(children, _) | Expr::Or(children, _) => children.iter().map(size).fold(Size { checks: 0, depth: 1 }, |all, one| Size {
-            checks: all.checks + one.checks,
-            depth: all.depth.max(one.depth + 1),
-        }),
+        Expr::And(children, _) | Expr::Or(children, _) => children
+            .iter()
+            .map(size)
+            .fold(Size { checks: 0, depth: 1 }, |all, one| Size { checks: all.checks + one.checks, depth: all.depth.max(one.depth + 1) }),
     }
 }
 

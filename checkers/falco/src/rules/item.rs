@@ -18,16 +18,8 @@ pub enum Priority {
 }
 
 impl Priority {
-    const ALL: [Self; 8] = [
-        Self::Emergency,
-        Self::Alert,
-        Self::Critical,
-        Self::Error,
-        Self::Warning,
-        Self::Notice,
-        Self::Informational,
-        Self::Debug,
-    ];
+    const ALL: [Self; 8] =
+        [Self::Emergency, Self::Alert, Self::Critical, Self::Error, Self::Warning, Self::Notice, Self::Informational, Self::Debug];
 
     pub fn as_str(self) -> &'static str {
         match self {

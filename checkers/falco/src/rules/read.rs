@@ -11,8 +11,7 @@ use super::{
 use crate::fields::Source;
 use std::collections::{BTreeMap, BTreeSet};
 
-const APPEND_IS_DEPRECATED: &str =
-    "'append' key is deprecated. Add an 'append' entry (e.g. 'condition: append') under 'override' instead.";
+const APPEND_IS_DEPRECATED: &str = "'append' key is deprecated. Add an 'append' entry (e.g. 'condition: append') under 'override' instead.";
 const ENABLED_IS_DEPRECATED: &str = "The standalone 'enabled' key usage is deprecated. The correct approach requires also a 'replace' \
                                      entry under the 'override' key (i.e. 'enabled: replace').";
 const OVERRIDE_AND_APPEND: &str = "Keys 'override' and 'append: true' cannot be used together. Add an 'append' entry (e.g. 'condition: \
@@ -152,8 +151,7 @@ impl Reader<'_> {
             let version = decode::text(plugin, "version", &entry)?;
             let mut alternatives = vec![PluginRequirement { name, version }];
             if let Some(others) = plugin.get("alternatives") {
-                let others =
-                    others.sequence().ok_or_else(|| invalid("Value of plugin version alternatives must be a sequence", &entry))?;
+                let others = others.sequence().ok_or_else(|| invalid("Value of plugin version alternatives must be a sequence", &entry))?;
                 for other in others {
                     let place = entry.part(Part::RequiredPluginVersionsAlternative, "", other.mark);
                     if other.mapping().is_none() {

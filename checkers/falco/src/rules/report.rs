@@ -190,18 +190,9 @@ impl Context {
             format!("\"{condition}\"")
         };
         let last = self.locations.last().map(|location| location.mark).unwrap_or_default();
-        let mark = Mark {
-            offset: position.index + last.offset,
-            line: position.line + last.line,
-            column: position.column + last.column,
-        };
+        let mark = Mark { offset: position.index + last.offset, line: position.line + last.line, column: position.column + last.column };
         let mut locations = self.locations.clone();
-        locations.push(Location {
-            name: short.replace(['\n', '\r'], " "),
-            mark,
-            part: Part::ConditionExpression,
-            item: String::new(),
-        });
+        locations.push(Location { name: short.replace(['\n', '\r'], " "), mark, part: Part::ConditionExpression, item: String::new() });
         Self { locations, condition: Some(condition.to_owned()) }
     }
 
@@ -323,10 +314,8 @@ impl Report {
             let context = json!({"locations": locations, "snippet": context.snippet(contents)});
             json!({"code": code, "codedesc": title, "message": message, "context": context})
         };
-        let errors: Vec<Json> =
-            self.errors.iter().map(|p| problem(p.code.as_str(), p.code.title(), &p.message, &p.context)).collect();
-        let warnings: Vec<Json> =
-            self.warnings.iter().map(|p| problem(p.code.as_str(), p.code.title(), &p.message, &p.context)).collect();
+        let errors: Vec<Json> = self.errors.iter().map(|p| problem(p.code.as_str(), p.code.title(), &p.message, &p.context)).collect();
+        let warnings: Vec<Json> = self.warnings.iter().map(|p| problem(p.code.as_str(), p.code.title(), &p.message, &p.context)).collect();
         json!({"name": self.name, "successful": self.is_successful(), "errors": errors, "warnings": warnings})
     }
 }

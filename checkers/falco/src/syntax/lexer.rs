@@ -4,12 +4,8 @@ use super::{Operator, Position, escape::unescape};
 
 pub(super) const UNARY_OPERATORS: &[(&str, Operator)] = &[("exists", Operator::Exists)];
 
-pub(super) const NUMBER_OPERATORS: &[(&str, Operator)] = &[
-    ("<=", Operator::LessOrEqual),
-    ("<", Operator::Less),
-    (">=", Operator::GreaterOrEqual),
-    (">", Operator::Greater),
-];
+pub(super) const NUMBER_OPERATORS: &[(&str, Operator)] =
+    &[("<=", Operator::LessOrEqual), ("<", Operator::Less), (">=", Operator::GreaterOrEqual), (">", Operator::Greater)];
 
 pub(super) const STRING_OPERATORS: &[(&str, Operator)] = &[
     ("==", Operator::Equal),

@@ -11,6 +11,7 @@ use std::{
     process::ExitCode,
 };
 
+mod falco;
 mod network_policy;
 mod pod_security;
 
@@ -20,6 +21,8 @@ pub enum Command {
     PodSecurity(pod_security::Arguments),
     /// Draw who can reach whom under the NetworkPolicies of a set of objects, or validate the policies.
     NetworkPolicy(network_policy::Arguments),
+    /// Judge Falco's conditions, rules and alerts on recorded events.
+    Falco(falco::Arguments),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -32,6 +35,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::PodSecurity(arguments) => pod_security::run(&arguments),
         Command::NetworkPolicy(arguments) => network_policy::run(&arguments),
+        Command::Falco(arguments) => falco::run(&arguments),
     }
 }
 
