@@ -103,12 +103,20 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// The next event that is no comment.
     fn next(&mut self) -> Result<Option<(Event<'a>, Span)>, YamlError> {
-        self.parser.next_event().transpose().map_err(|error| {
-            let marker = error.marker();
-            let mark = Mark { offset: marker.index(), line: marker.line().saturating_sub(1), column: marker.col() };
-            YamlError { message: error.info(), mark }
-        })
+        loop {
+            match self.parser.next_event() {
+                Some(Ok((Event::Comment(..), _))) => {}
+                Some(Ok(event)) => return Ok(Some(event)),
+                Some(Err(error)) => {
+                    let marker = error.marker();
+                    let mark = Mark { offset: marker.index(), line: marker.line().saturating_sub(1), column: marker.col() };
+                    return Err(YamlError { message: error.info(), mark });
+                }
+                None => return Ok(None),
+            }
+        }
     }
 
     fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, YamlError> {
