@@ -248,6 +248,15 @@ fn a_report_leads_to_the_place() {
 }
 
 #[test]
+fn comments_are_passed_over() {
+    let text = "# SPDX\n- rule: r # a name\n  # between keys\n  desc:\n    # between a key and its value\n    d\n  condition: evt.type = open\n  \
+                output: o\n  tags: [a, # within\n    b]\n  priority: INFO\n# the end\n";
+    let (loaded, report) = load_one(text, &[Source::Syscall]);
+    assert!(report.is_successful(), "{}", report.to_text(text));
+    assert_eq!(loaded.map(|loaded| loaded.rules[0].tags.len()), Some(2));
+}
+
+#[test]
 fn several_files_are_one_set_of_rules() {
     let files = [
         File {
