@@ -223,8 +223,8 @@ impl Compiler<'_> {
             messages.push(format!("'{value}' may be a valid field misused as a const string value"));
         }
         let names = ["val", "tolower", "toupper", "b64", "basename", "len", "join", "concat", "getopt"];
-        let called = |name: &&str| stripped.strip_prefix(*name).is_some_and(|rest| rest.starts_with('(') && rest.ends_with(')'));
-        if names.iter().any(|name| called(&name)) {
+        let called = |name: &str| stripped.strip_prefix(name).is_some_and(|rest| rest.starts_with('(') && rest.ends_with(')'));
+        if names.iter().any(|name| called(name)) {
             messages.push(format!("'{value}' may be a valid field transformer misused as a const string value"));
         }
         let position = self.position;
