@@ -77,3 +77,25 @@ fn promql_extended() {
 fn prometheus_rules() {
     all_right("prom-rules", &[], "prometheus test {tests}", 15);
 }
+
+#[test]
+fn falco_conditions() {
+    all_right("falco-parse", &[], "falco parse {file}", 200);
+    all_right("falco-compile", &[], "falco compile {file}", 120);
+}
+
+#[test]
+fn falco_conditions_on_events() {
+    all_right("falco-eval", &[], "falco eval {filter} {event}", 300);
+}
+
+#[test]
+fn falco_rules_files() {
+    all_right("falco-load", &["--checks"], "falco validate {file}", 100);
+}
+
+#[test]
+fn falco_rules_on_recorded_events() {
+    all_right("falco-traces", &[], "falco matches {filters} {events}", 1_000);
+    all_right("falco-attacks", &[], "falco matches {filters} {events}", 70);
+}

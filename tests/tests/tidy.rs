@@ -89,6 +89,7 @@ fn rooms_depend_one_way() {
         ("network-policy", &[]),
         ("rbac", &[]),
         ("prometheus", &[]),
+        ("falco", &[]),
         ("machinery", &[]),
         ("jail", &[]),
         ("store", &[]),
@@ -114,6 +115,7 @@ fn rooms_depend_one_way() {
                 "network-policy",
                 "rbac",
                 "prometheus",
+                "falco",
             ],
         ),
     ]);

@@ -8,6 +8,7 @@ use checkers::manifest::{self, Manifest};
 use clap::{Subcommand, ValueEnum};
 use std::{io::Read, path::PathBuf, process::ExitCode};
 
+mod falco;
 mod network_policy;
 mod pod_security;
 mod prometheus;
@@ -24,6 +25,8 @@ pub enum Command {
     /// Rule files, unit tests of rules and PromQL, as Prometheus and promtool judge them.
     #[command(subcommand)]
     Prometheus(prometheus::Command),
+    /// Judge Falco's conditions, rules and alerts on recorded events.
+    Falco(falco::Arguments),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -38,6 +41,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::NetworkPolicy(arguments) => network_policy::run(&arguments),
         Command::Rbac(arguments) => rbac::run(&arguments),
         Command::Prometheus(command) => prometheus::run(command),
+        Command::Falco(arguments) => falco::run(&arguments),
     }
 }
 
