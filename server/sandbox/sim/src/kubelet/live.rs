@@ -8,12 +8,14 @@ use crate::{
         process::Process,
     },
 };
+use bytes::Bytes;
 use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
     net::Ipv4Addr,
     sync::{Arc, Weak},
 };
+use tokio::sync::mpsc;
 
 /// One container's present instance.
 #[derive(Debug, Clone)]
@@ -27,6 +29,8 @@ pub struct Instance {
     /// Exit code, once it has ended.
     pub exit: Arc<Mutex<Option<i32>>>,
     pub log: Arc<Log>,
+    /// The first process' input, where the container keeps one open for those who attach.
+    pub stdin: Arc<Mutex<Option<mpsc::Sender<Bytes>>>>,
     /// Sessions inside it, which end with it.
     pub sessions: Arc<Mutex<Vec<Weak<Control>>>>,
 }

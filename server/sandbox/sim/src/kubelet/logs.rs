@@ -29,11 +29,28 @@ pub struct Log {
     clock: Weak<dyn crate::shell::machine::Timer>,
     grown: watch::Sender<u64>,
     ended: watch::Sender<bool>,
+    /// Who reads the output as it comes: with `true` for the error stream.
+    attached: Mutex<Vec<mpsc::UnboundedSender<(bool, Bytes)>>>,
 }
 
 impl Log {
     pub fn new(clock: &Arc<dyn crate::shell::machine::Timer>) -> Self {
-        Self { lines: Mutex::default(), clock: Arc::downgrade(clock), grown: watch::Sender::new(0), ended: watch::Sender::new(false) }
+        Self {
+            lines: Mutex::default(),
+            clock: Arc::downgrade(clock),
+            grown: watch::Sender::new(0),
+            ended: watch::Sender::new(false),
+            attached: Mutex::default(),
+        }
+    }
+
+    /// What is written from now on, until the container ends.
+    pub fn attach(&self) -> mpsc::UnboundedReceiver<(bool, Bytes)> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        if !*self.ended.borrow() {
+            self.attached.lock().push(sender);
+        }
+        receiver
     }
 
     /// The process has ended: nothing more comes.
@@ -45,6 +62,7 @@ impl Log {
             }
         }
         self.ended.send_replace(true);
+        self.attached.lock().clear();
     }
 
     fn push(&self, line: Vec<u8>) {
@@ -134,6 +152,7 @@ impl Log {
 
 impl LogSink for Log {
     fn write(&self, stderr: bool, bytes: &[u8]) {
+        self.attached.lock().retain(|to| to.send((stderr, Bytes::copy_from_slice(bytes))).is_ok());
         let mut rest = bytes;
         let which = usize::from(stderr);
         while let Some(at) = rest.iter().position(|b| *b == b'\n') {

@@ -12,14 +12,17 @@
 mod admission;
 mod api;
 mod container;
+mod doom;
 mod ending;
 mod env;
 mod executor;
+mod hooks;
 mod live;
 mod logs;
 mod node;
 mod pod;
 mod probes;
+mod pull;
 mod runtime;
 mod security;
 mod start;
@@ -28,6 +31,7 @@ mod volumes;
 
 pub use api::{Prober, Reach};
 pub use executor::Activity;
+pub use runtime::NODE_TOOLS;
 
 use crate::{
     bootstrap::ClusterSpec,

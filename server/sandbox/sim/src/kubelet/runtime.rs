@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     bootstrap::ClusterSpec,
-    catalogue::{ImageCatalogue, LookupError, Resolved},
+    catalogue::{ImageCatalogue, LookupError, Resolved, ToolSet, Tools},
     network::{Fabric, Listener, Place, Protocol, Sockets},
     shell::{
         filesystem::{Inode, Tree},
@@ -170,23 +170,32 @@ impl Runtime {
         }
         let tree = Tree::new(0o755, 64 << 20, now);
         let folders = [
-            "/bin",
             "/boot",
             "/home",
             "/kind",
-            "/opt",
+            "/lib64",
+            "/media",
+            "/mnt",
+            "/opt/cni/bin",
             "/run",
             "/srv",
             "/sys",
-            "/usr",
+            "/usr/bin",
+            "/usr/lib/modules",
+            "/usr/sbin",
             "/proc",
             "/var/log/pods",
             "/var/log/containers",
+            "/var/lib/kubelet/checkpoints",
+            "/var/lib/kubelet/pki",
+            "/var/lib/kubelet/plugins",
+            "/var/lib/kubelet/plugins_registry",
+            "/var/lib/kubelet/pod-resources",
             "/var/lib/kubelet/pods",
             "/etc/kubernetes/pki",
             "/etc/cni/net.d",
-            "/lib/modules",
             "/run/containerd",
+            "/var/lib/etcd",
             "/var/lib/containerd",
         ];
         for folder in folders {
@@ -195,8 +204,28 @@ impl Runtime {
         tree.put("/tmp", Inode::directory(0o1777).at(now));
         tree.put("/root", Inode::directory(0o700).at(now));
         tree.put("/var/lib/kubelet/device-plugins", Inode::directory(0o750).at(now));
-        tree.put("/var/lib/kubelet/device-plugins/kubelet.sock", Inode::file("", 0o755).at(now));
-        tree.put("/run/containerd/containerd.sock", Inode::file("", 0o660).at(now));
+        tree.put("/var/lib/kubelet/device-plugins/kubelet.sock", Inode::socket(0o755).at(now));
+        tree.put("/run/containerd/containerd.sock", Inode::socket(0o660).at(now));
+        for link in ["bin", "lib", "sbin"] {
+            tree.put(&format!("/{link}"), Inode::symlink(format!("usr/{link}")).at(now));
+        }
+        tree.put("/var/run", Inode::symlink("/run").at(now));
+        for name in crate::shell::commands::NAMES.iter().filter(|name| NODE_TOOLS.has(name)).chain(NODE_PROGRAMS) {
+            tree.put(&format!("/usr/bin/{name}"), Inode::file("\x7fELF", 0o755).at(now));
+        }
+        for (file, text) in [
+            ("/var/lib/kubelet/config.yaml", "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"),
+            ("/var/lib/kubelet/kubeadm-flags.env", "KUBELET_KUBEADM_ARGS=\"\"\n"),
+            ("/etc/containerd/config.toml", "version = 2\n"),
+        ] {
+            tree.put(file, Inode::file(format!("{text}# cordon.dev/simulated\n"), 0o644).at(now));
+        }
+        for file in
+            ["apiserver.crt", "apiserver.key", "ca.crt", "ca.key", "etcd/ca.crt", "etcd/ca.key", "front-proxy-ca.crt", "sa.key", "sa.pub"]
+        {
+            let mode = if file.ends_with("key") { 0o600 } else { 0o644 };
+            tree.put(&format!("/etc/kubernetes/pki/{file}"), Inode::file("# cordon.dev/simulated: no key is here\n", mode).at(now));
+        }
         for file in ["admin", "controller-manager", "kubelet", "scheduler", "super-admin"] {
             let text = format!(
                 "apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: c2ltdWxhdGVk\n    server: https://{node}:6443\n  name: simulated\ncontexts: []\ncurrent-context: \"\"\nkind: Config\npreferences: {{}}\nusers: [] # cordon.dev/simulated: no credentials are here\n"
@@ -283,6 +312,13 @@ impl Runtime {
         self.client.service_account_token(namespace, account, Some(pod), seconds).map_err(|error| format!("failed to fetch token: {error}"))
     }
 }
+
+/// What a node's own shell can run: Debian's tools, and those that a node needs.
+pub static NODE_TOOLS: std::sync::LazyLock<Tools> = std::sync::LazyLock::new(|| Tools {
+    set: ToolSet::Debian,
+    extra: ["ps", "ip", "kill", "mount", "umount", "ss", "hostname", "ping"].map(str::to_owned).to_vec(),
+});
+const NODE_PROGRAMS: &[&str] = &["containerd", "crictl", "ctr", "kubeadm", "kubectl", "kubelet", "runc", "systemctl"];
 
 fn gpu_uuid(node: &str, index: u32) -> String {
     let digest = hex::encode(Sha256::digest(format!("cordon.dev/simulated gpu {node} {index}")));

@@ -13,6 +13,7 @@ mod fabric;
 mod http;
 mod sockets;
 
+pub use dns::{Record, RecordType, Reply};
 pub use fabric::{Fabric, Place, PodNetwork, Resolver};
 pub use http::{Request, Response, header};
 pub use sockets::{Bound, Connection, Handler, Listener, Protocol, Sockets};

@@ -82,7 +82,10 @@ impl Shell {
     }
 
     pub fn assign(&mut self, name: &str, value: String) {
-        if value.len() <= super::streams::CAPTURE_LIMIT && (self.variables.len() < 5_000 || self.variables.contains_key(name)) {
+        if value.len() > super::streams::CAPTURE_LIMIT && self.process.is_too_much(64 << 20) {
+            // A value that doubles with every turn is through the container's memory a few turns later.
+            self.process.run_out_of_memory();
+        } else if value.len() <= super::streams::CAPTURE_LIMIT && (self.variables.len() < 5_000 || self.variables.contains_key(name)) {
             self.variables.insert(name.to_owned(), value);
         }
     }
@@ -288,6 +291,8 @@ impl Shell {
             control: Arc::clone(&self.process.control),
             init: false,
             container: String::new(),
+            root: Some(Arc::clone(&self.process.machine.view)),
+            from_outside: false,
         })
     }
 

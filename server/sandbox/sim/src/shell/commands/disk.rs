@@ -4,6 +4,7 @@ use super::Options;
 use crate::shell::{
     filesystem::{Mount, MountKind, Tree, capability},
     process::Process,
+    procfs,
 };
 use std::sync::Arc;
 
@@ -98,10 +99,12 @@ async fn du(process: &Process, options: &Options) -> i32 {
 
 async fn mount(process: &Process, arguments: &[String]) -> i32 {
     if arguments.is_empty() {
-        let line = |m: Mount| {
-            format!("{} on {} type {} ({}{})\n", m.source, m.path, m.file_system, if m.read_only { "ro" } else { "rw" }, m.options)
+        let line = |line: &str| {
+            let mut words = line.split(' ');
+            let mut next = || words.next().unwrap_or_default();
+            format!("{} on {} type {} ({})\n", next(), next(), next(), next())
         };
-        process.out(process.machine.view.mounts().into_iter().map(line).collect::<String>()).await;
+        process.out(procfs::mounts(process).lines().map(line).collect::<String>()).await;
         return 0;
     }
     let options = match Options::parse(process, arguments, "t:o:rwafv", &[]).await {
@@ -172,7 +175,11 @@ async fn dd(process: &Process, arguments: &[String]) -> i32 {
         };
         digits.parse::<u64>().unwrap_or(0).saturating_mul(factor)
     };
-    let block = value("bs").map_or(512, size).clamp(1, 64 << 20);
+    let block = value("bs").map_or(512, size).max(1);
+    if process.is_too_much(block) {
+        return process.run_out_of_memory();
+    }
+    let block = block.min(64 << 20);
     let most = value("count").map(|c| size(c).saturating_mul(block));
     let input = match value("if") {
         None => process.stdin.clone(),

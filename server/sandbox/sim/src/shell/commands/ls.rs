@@ -120,6 +120,7 @@ pub fn permissions(found: &Found) -> String {
         Kind::Device { block: true, .. } => 'b',
         Kind::Device { .. } => 'c',
         Kind::Pipe => 'p',
+        Kind::Socket => 's',
         Kind::File(_) => '-',
     };
     let mode = found.inode.mode;

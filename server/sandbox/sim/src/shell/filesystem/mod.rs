@@ -70,9 +70,11 @@ pub mod capability {
     pub const NET_BIND_SERVICE: u32 = 10;
     pub const NET_ADMIN: u32 = 12;
     pub const NET_RAW: u32 = 13;
+    pub const SYS_CHROOT: u32 = 18;
     pub const SYS_ADMIN: u32 = 21;
     pub const SYS_TIME: u32 = 25;
     pub const MKNOD: u32 = 27;
+    pub const SYSLOG: u32 = 34;
 }
 
 impl Credentials {
