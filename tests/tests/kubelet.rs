@@ -47,6 +47,7 @@ fn normalise(text: &str) -> String {
     static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         [
             (r"[0-9a-f]{64}", "<id>"),
+            (r"https?://[\w.:-]+(/[\w./-]*)?", "<server>"),
             (r"[a-z0-9]+-control-plane|\b(gpu|cpu)-node(-\d)?\b", "<node>"),
             (r"\b[A-Z][a-z]{2} +\d+ +\d\d:\d\d\b", "<time>"),
             (r"(127\.0\.0\.1):\d+", "$1:<port>"),

@@ -2,7 +2,7 @@
 
 use super::{
     container::{Killing, Phase, Role},
-    hooks,
+    hooks, host_folders,
     pod::{Step, Worker, after},
     runtime::Runtime,
     start,
@@ -135,6 +135,9 @@ impl Worker {
             for instance in instances {
                 start::kill(runtime, &instance, 137);
             }
+        }
+        if let Some(live) = &self.live {
+            host_folders::disappear(runtime, live);
         }
         runtime.release_gpus(object::uid(&self.pod));
     }

@@ -110,7 +110,7 @@ pub fn field(pod: &Value, path: &str) -> Result<String, String> {
         let prefix = format!("metadata.{map}");
         if path == prefix {
             let entries = pod["metadata"][map].as_object().into_iter().flatten();
-            return Ok(entries.map(|(k, v)| format!("{k}={:?}\n", v.as_str().unwrap_or_default())).collect());
+            return Ok(entries.map(|(k, v)| format!("{k}={:?}", v.as_str().unwrap_or_default())).collect::<Vec<_>>().join("\n"));
         }
         if let Some(key) = path.strip_prefix(&format!("{prefix}['")).and_then(|p| p.strip_suffix("']")) {
             return Ok(text(&pod["metadata"][map][key]));

@@ -4,6 +4,7 @@ use super::{executor::ContainerTasks, logs::Log};
 use crate::{
     network::Sockets,
     shell::{
+        filesystem::Tree,
         machine::{Control, Machine},
         process::Process,
     },
@@ -42,8 +43,14 @@ pub struct ContainerLive {
     pub previous: Option<Arc<Log>>,
 }
 
+/// A pod as it runs.
 #[derive(Debug)]
 pub struct Live {
+    /// `namespace_name_uid`, as its folder of logs is called.
+    pub folder: String,
+    pub node: String,
+    /// Its volumes: the folder of their kind, their name, and their files.
+    pub volumes: Vec<(&'static str, String, Arc<Tree>)>,
     pub address: Ipv4Addr,
     pub sockets: Arc<Sockets>,
     pub containers: Mutex<BTreeMap<String, ContainerLive>>,

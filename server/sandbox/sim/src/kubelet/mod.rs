@@ -17,6 +17,7 @@ mod ending;
 mod env;
 mod executor;
 mod hooks;
+mod host_folders;
 mod live;
 mod logs;
 mod node;

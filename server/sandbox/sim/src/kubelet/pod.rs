@@ -3,7 +3,7 @@
 use super::{
     admission,
     container::{Container, Phase, Role, Terminated},
-    hooks,
+    hooks, host_folders,
     live::{ContainerLive, Live},
     runtime::Runtime,
     start::{self, Refusal, Sandbox},
@@ -371,7 +371,16 @@ impl Worker {
             hostname = format!("{hostname}.{subdomain}.{}.svc.cluster.local", object::namespace(&self.pod));
         }
         let processes = (self.pod["spec"]["shareProcessNamespace"] == true).then(|| start::shared_processes(now));
-        let live = Arc::new(Live { address, sockets: Arc::clone(&sockets), containers: parking_lot::Mutex::default() });
+        let live = Arc::new(Live {
+            folder: format!("{}_{}_{}", object::namespace(&self.pod), object::name(&self.pod), object::uid(&self.pod)),
+            node: self.node.clone(),
+            volumes: host_folders::of_pod(&self.pod, &volumes),
+            address,
+            sockets: Arc::clone(&sockets),
+            containers: parking_lot::Mutex::default(),
+        });
+        host_folders::appear(step.runtime, &live, now);
+        self.look_for_pull_secrets(step);
         step.runtime.pods.lock().insert(object::uid(&self.pod).to_owned(), Arc::clone(&live));
         self.live = Some(live);
         self.sandbox = Some(Sandbox { node: self.node.clone(), address, sockets, volumes, files, processes, resolver, hostname });

@@ -7,8 +7,23 @@ use super::{
 };
 use crate::catalogue::{LookupError, Reference};
 use jiff::{SignedDuration, Timestamp};
+use machinery::{gvr, object};
 
 impl Worker {
+    /// Says which `imagePullSecrets` there are not.
+    pub(super) fn look_for_pull_secrets(&self, step: &Step<'_, '_>) {
+        let named = self.pod["spec"]["imagePullSecrets"].as_array().into_iter().flatten().filter_map(|s| s["name"].as_str());
+        let missing: Vec<&str> =
+            named.filter(|name| step.runtime.client.get(gvr::SECRETS, object::namespace(&self.pod), name).is_none()).collect();
+        if !missing.is_empty() {
+            let message = format!(
+                "Unable to retrieve some image pull secrets ({}); attempting to pull the image may not succeed.",
+                missing.join(", ")
+            );
+            self.event(step, None, true, "FailedToRetrieveImagePullSecret", message);
+        }
+    }
+
     pub(super) fn begin_image(&mut self, index: usize, step: &Step<'_, '_>) {
         let now = step.now;
         if self.containers[index].told.take().is_some() {
@@ -83,10 +98,9 @@ impl Worker {
             }
             Err(error) => {
                 let full = Reference::parse(&reference).map_or_else(|_| reference.clone(), |r| r.to_string());
-                let code = if matches!(error, LookupError::NoSuchRegistry { .. }) { "Unknown" } else { "NotFound" };
-                let message = format!(
-                    "rpc error: code = {code} desc = failed to pull and unpack image {full:?}: failed to resolve reference {full:?}: {error}"
-                );
+                // An unknown status adds nothing: the kubelet takes it away.
+                let status = if matches!(error, LookupError::NoSuchRegistry { .. }) { "" } else { "rpc error: code = NotFound desc = " };
+                let message = format!("{status}failed to pull and unpack image {full:?}: failed to resolve reference {full:?}: {error}");
                 self.event(step, Some(index), true, "Failed", format!("Failed to pull image {reference:?}: {message}"));
                 self.event(step, Some(index), true, "Failed", "Error: ErrImagePull");
                 let container = &mut self.containers[index];

@@ -7,13 +7,14 @@ use super::{
 use crate::{
     bootstrap::ClusterSpec,
     catalogue::{ImageCatalogue, LookupError, Resolved, ToolSet, Tools},
-    network::{Fabric, Listener, Place, Protocol, Sockets},
+    network::{Fabric, Handler, Listener, Place, Protocol, Request, Response, Sockets},
     shell::{
         filesystem::{Inode, Tree},
         machine::{Gpu, Processes, Timer},
     },
 };
 use apiserver::Client;
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use machinery::Clock;
 use parking_lot::Mutex;
@@ -95,6 +96,7 @@ impl Runtime {
                 labels: BTreeMap::new(),
             };
             made.sockets.listen(Protocol::Tcp, 10250, "kubelet", Listener::Silent);
+            made.sockets.listen(Protocol::Tcp, 10248, "kubelet", Listener::Http(Arc::new(Healthy)));
             fabric.add(made.address, Place { sockets: Arc::clone(&made.sockets), pod: String::new() });
             nodes.insert(node.name.clone(), made);
         }
@@ -161,6 +163,11 @@ impl Runtime {
         Arc::clone(self.claims.lock().entry(volume.to_owned()).or_insert_with(|| Arc::new(make())))
     }
 
+    /// The node's files where somebody has asked for them.
+    pub fn present_tree(&self, node: &str) -> Option<Arc<Tree>> {
+        self.nodes.lock().get(node)?.tree.clone()
+    }
+
     /// The node's own files, as far as a hostPath can show them.
     pub fn node_tree(&self, node: &str, now: Timestamp) -> Arc<Tree> {
         let mut nodes = self.nodes.lock();
@@ -217,25 +224,49 @@ impl Runtime {
             ("/var/lib/kubelet/config.yaml", "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"),
             ("/var/lib/kubelet/kubeadm-flags.env", "KUBELET_KUBEADM_ARGS=\"\"\n"),
             ("/etc/containerd/config.toml", "version = 2\n"),
+            ("/var/lib/kubelet/actuated_pods_state", "{}\n"),
+            ("/var/lib/kubelet/allocated_pods_state", "{}\n"),
+            ("/var/lib/kubelet/dra_manager_state", "{}\n"),
+            ("/var/lib/kubelet/instance-config.yaml", ""),
+            ("/var/lib/kubelet/cpu_manager_state", "{}\n"),
+            ("/var/lib/kubelet/memory_manager_state", "{}\n"),
+            ("/var/lib/kubelet/pki/kubelet-client-current.pem", ""),
+            ("/var/lib/kubelet/pki/kubelet.crt", ""),
+            ("/var/lib/kubelet/pki/kubelet.key", ""),
         ] {
             tree.put(file, Inode::file(format!("{text}# cordon.dev/simulated\n"), 0o644).at(now));
         }
-        for file in
-            ["apiserver.crt", "apiserver.key", "ca.crt", "ca.key", "etcd/ca.crt", "etcd/ca.key", "front-proxy-ca.crt", "sa.key", "sa.pub"]
-        {
+        for file in [
+            "apiserver-etcd-client.crt",
+            "apiserver-etcd-client.key",
+            "apiserver-kubelet-client.crt",
+            "apiserver-kubelet-client.key",
+            "apiserver.crt",
+            "apiserver.key",
+            "ca.crt",
+            "ca.key",
+            "etcd/ca.crt",
+            "etcd/ca.key",
+            "front-proxy-ca.crt",
+            "front-proxy-ca.key",
+            "front-proxy-client.crt",
+            "front-proxy-client.key",
+            "sa.key",
+            "sa.pub",
+        ] {
             let mode = if file.ends_with("key") { 0o600 } else { 0o644 };
             tree.put(&format!("/etc/kubernetes/pki/{file}"), Inode::file("# cordon.dev/simulated: no key is here\n", mode).at(now));
         }
         for file in ["admin", "controller-manager", "kubelet", "scheduler", "super-admin"] {
             let text = format!(
-                "apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: c2ltdWxhdGVk\n    server: https://{node}:6443\n  name: simulated\ncontexts: []\ncurrent-context: \"\"\nkind: Config\npreferences: {{}}\nusers: [] # cordon.dev/simulated: no credentials are here\n"
+                "apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: c2ltdWxhdGVk\n    server: https://{node}:6443\n  name: simulated\ncontexts: []\ncurrent-context: \"\"\nkind: Config\npreferences: {{}}\nusers:\n- name: simulated\n  user:\n    client-certificate-data: c2ltdWxhdGVk # cordon.dev/simulated: no credentials are here\n    client-key-data: c2ltdWxhdGVk\n"
             );
             tree.put(&format!("/etc/kubernetes/{file}.conf"), Inode::file(text, 0o600).at(now));
         }
         for file in ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"] {
             tree.put(
                 &format!("/etc/kubernetes/manifests/{file}.yaml"),
-                Inode::file(format!("# cordon.dev/simulated: {file} is part of the embedded cluster\n"), 0o600).at(now),
+                Inode::file(format!("apiVersion: v1\nkind: Pod # cordon.dev/simulated: it is part of the embedded cluster\nmetadata:\n  name: {file}\n  namespace: kube-system\n"), 0o600).at(now),
             );
         }
         tree.put("/etc/hostname", Inode::file(format!("{node}\n"), 0o644).at(now));
@@ -310,6 +341,16 @@ impl Runtime {
     pub fn token(&self, pod: &Value, account: &str, seconds: i64) -> Result<String, String> {
         let namespace = machinery::object::namespace(pod);
         self.client.service_account_token(namespace, account, Some(pod), seconds).map_err(|error| format!("failed to fetch token: {error}"))
+    }
+}
+
+/// The kubelet's health check on its own port.
+#[derive(Debug)]
+struct Healthy;
+
+impl Handler for Healthy {
+    fn handle(&self, _: Request) -> BoxFuture<'_, Response> {
+        Box::pin(std::future::ready(Response::text(200, "ok")))
     }
 }
 

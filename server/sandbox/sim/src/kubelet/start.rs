@@ -163,7 +163,7 @@ pub fn prepare(
         sysctls.filter_map(|s| Some((s["name"].as_str()?.to_owned(), s["value"].as_str()?.to_owned()))).collect();
     let port_start = sysctls.get("net.ipv4.ip_unprivileged_port_start").and_then(|value| value.parse().ok());
     let host_processes = host_processes.unwrap_or_default();
-    if host_processes.count() == 0 {
+    if host("hostPID") && host_processes.count() == 0 {
         let files = Arc::new(node_view(runtime, &sandbox.node, now));
         for arguments in NODE_PROGRAMS {
             host_processes.add(node_process(arguments, &files, now));
@@ -296,6 +296,9 @@ fn node_view(runtime: &Runtime, node: &str, now: Timestamp) -> View {
 pub fn cannot_execute(process: &Process, program: &str) -> Option<String> {
     let why = match commands::locate(process, program, process.environment.get("PATH").map(String::as_str)) {
         commands::Located::Program => return None,
+        commands::Located::Denied if process.find(program, true).is_ok_and(|found| found.inode.is_directory()) => {
+            "is a directory".to_owned()
+        }
         commands::Located::Denied => "permission denied".to_owned(),
         commands::Located::Missing if program.contains('/') => format!("stat {program}: no such file or directory"),
         commands::Located::Missing => "executable file not found in $PATH".to_owned(),
@@ -453,7 +456,11 @@ fn view(
         let mut root = volume.root;
         if let Some(sub) = sub.filter(|s| !s.is_empty()) {
             // The first name may be a link that the atomic writer made.
-            root = follow(&volume.tree, volume.root, &sub).unwrap_or_else(|| volume.tree.put(&sub, Inode::directory(0o750).at(now)));
+            // A folder that is missing is made with the volume's own mode.
+            let mode = volume.tree.get(volume.root).map_or(0o750, |inode| inode.mode);
+            root = follow(&volume.tree, volume.root, &sub)
+                .or_else(|| make_below(&volume.tree, volume.root, &sub, &Inode::directory(mode).at(now)))
+                .unwrap_or(root);
         }
         let path = mount["mountPath"].as_str().unwrap_or_default();
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
@@ -467,6 +474,7 @@ fn view(
                 read_only,
                 source: volume.source.clone(),
                 file_system: volume.file_system.to_owned(),
+                options: volume.options.clone(),
                 ..over(&path, &volume.tree, root)
             },
             now,
@@ -477,6 +485,12 @@ fn view(
         view.set_read_only("/");
     }
     Ok(view)
+}
+
+/// The folder `path` below `root`, with every folder on the way.
+fn make_below(tree: &Tree, root: u64, path: &str, folder: &Inode) -> Option<u64> {
+    let parts = path.split('/').filter(|part| !part.is_empty());
+    parts.into_iter().try_fold(root, |at, part| tree.child(at, part).or_else(|| tree.add(at, part, folder.clone()).ok()))
 }
 
 fn follow(tree: &Tree, root: u64, path: &str) -> Option<u64> {
@@ -526,7 +540,7 @@ fn root_tree(image: &Resolved, now: Timestamp) -> Tree {
         } else {
             tree.put("/bin/busybox", Inode::file("\x7fELF", 0o755).at(now));
             for name in programs {
-                tree.put(&format!("/bin/{name}"), Inode::file("\x7fELF", 0o755).at(now));
+                tree.put(&format!("/bin/{name}"), Inode::symlink("/bin/busybox").at(now));
             }
         }
     }
@@ -540,7 +554,7 @@ fn root_tree(image: &Resolved, now: Timestamp) -> Tree {
         std::iter::once("root:x:0:\n".to_owned()).chain(accounts.iter().map(|a| format!("{}:x:{}:\n", a.name, a.gid))).collect();
     tree.put("/etc/passwd", Inode::file(passwd, 0o644).at(now));
     tree.put("/etc/group", Inode::file(group, 0o644).at(now));
-    tree.put("/etc/shadow", Inode::file("root:*:::::::\n", 0o600).at(now));
+    tree.put("/etc/shadow", Inode::file("root:*:::::::\n", 0o640).at(now));
     if !image.os.is_empty() {
         let (id, version) = image.os.split_once(' ').unwrap_or((&image.os, ""));
         tree.put(
@@ -607,6 +621,9 @@ fn device_tree(privileged: bool, gpus: &[Gpu], now: Timestamp) -> Tree {
         {
             tree.put(name, Inode::device(10, u32::try_from(i).unwrap_or(0)).at(now));
         }
+    }
+    for number in (0..16).filter(|_| privileged) {
+        tree.put(&format!("tty{number}"), Inode::device(4, number).at(now));
     }
     for gpu in gpus {
         tree.put(&format!("nvidia{}", gpu.index), Inode::device(195, gpu.index).at(now));
@@ -740,6 +757,7 @@ pub fn spawn_inside(instance: &Instance, arguments: Vec<String>, done: impl FnOn
         stderr: Output::Both(Box::new(stdout), Box::new(stderr)),
         stdin: Input::empty(),
         control: Arc::new(Control::default()),
+        pid: 0,
         ..instance.template.clone()
     };
     if let Some(why) = cannot_execute(&process, arguments.first().map_or("", String::as_str)) {

@@ -67,11 +67,12 @@ fn container(worker: &Worker, c: &Container) -> Value {
     {
         state["waiting"]["message"] = message.into();
     }
-    let last = c
-        .terminated()
-        .filter(|_| c.failure.is_some())
-        .or(c.last.as_ref())
-        .map_or_else(|| json!({}), |t| json!({"terminated": t.to_value()}));
+    // The kubelet keeps one dead container of each name: when the second has ended, nothing is known of the first.
+    let last = match c.terminated() {
+        Some(ended) => Some(ended).filter(|_| c.failure.is_some()),
+        None => c.last.as_ref(),
+    };
+    let last = last.map_or_else(|| json!({}), |t| json!({"terminated": t.to_value()}));
     let known = c.image.as_ref().filter(|_| !c.container_id.is_empty() && (c.is_seen_running() || !c.is_running()));
     let mut status = json!({
         "name": c.name,

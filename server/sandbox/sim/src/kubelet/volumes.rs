@@ -19,6 +19,8 @@ pub struct Volume {
     pub root: u64,
     pub source: String,
     pub file_system: &'static str,
+    /// Mount options behind `rw`.
+    pub options: String,
     pub read_only: bool,
 }
 
@@ -42,7 +44,7 @@ fn one(runtime: &Runtime, pod: &Value, volume: &Value, node: &str, now: Timestam
         if let Some(group) = group {
             tree.change(ROOT, |inode| (inode.gid, inode.mode) = (group, inode.mode | 0o2070));
         }
-        Volume { tree, root: ROOT, source: source.to_owned(), file_system, read_only: false }
+        Volume { tree, root: ROOT, source: source.to_owned(), file_system, options: options(0), read_only: false }
     };
     if let Some(path) = volume["hostPath"]["path"].as_str() {
         return host_path(runtime, node, path, volume["hostPath"]["type"].as_str().unwrap_or_default(), now);
@@ -60,9 +62,11 @@ fn one(runtime: &Runtime, pod: &Value, volume: &Value, node: &str, now: Timestam
         let memory = volume["emptyDir"]["medium"] == "Memory";
         // A limit binds a file system in memory at once; that of a folder on disk is only looked at for eviction.
         let limit = volume["emptyDir"]["sizeLimit"].as_str().filter(|_| memory).and_then(|l| Quantity::parse(l).ok());
-        let limit = limit.and_then(|l| usize::try_from(l.value()).ok()).filter(|l| *l > 0).unwrap_or(SCRATCH);
-        let tree = Tree::new(0o777, limit.min(SCRATCH), now);
-        return Ok(plain(tree, if memory { "tmpfs" } else { "/dev/vda1" }, if memory { "tmpfs" } else { "ext4" }));
+        let limit = limit.and_then(|l| usize::try_from(l.value()).ok()).filter(|l| *l > 0);
+        let tree = Tree::new(if memory { 0o1777 } else { 0o777 }, limit.unwrap_or(SCRATCH).min(SCRATCH), now);
+        let size = if memory { limit.unwrap_or_else(|| memory_of(runtime, pod, node)) } else { 0 };
+        let volume = plain(tree, if memory { "tmpfs" } else { "/dev/vda1" }, if memory { "tmpfs" } else { "ext4" });
+        return Ok(Volume { options: options(size), ..volume });
     } else {
         let kind = volume.as_object().into_iter().flatten().map(|(k, _)| k.as_str()).find(|k| *k != "name").unwrap_or_default();
         return Err(format!("this simulated cluster has no storage of the kind {kind:?} (cordon.dev/simulated)"));
@@ -73,8 +77,25 @@ fn one(runtime: &Runtime, pod: &Value, volume: &Value, node: &str, now: Timestam
         tree.change(ROOT, |inode| (inode.gid, inode.mode) = (group, inode.mode | 0o2070));
     }
     // A ConfigMap lies on the node's disk, the others in memory; the kubelet mounts all of them read-only.
-    let (source, file_system) = if volume["configMap"].is_object() { ("/dev/vda1", "ext4") } else { ("tmpfs", "tmpfs") };
-    Ok(Volume { tree: Arc::new(tree), root: ROOT, source: source.to_owned(), file_system, read_only: true })
+    let on_disk = volume["configMap"].is_object();
+    let (source, file_system) = if on_disk { ("/dev/vda1", "ext4") } else { ("tmpfs", "tmpfs") };
+    let options = options(if on_disk { 0 } else { memory_of(runtime, pod, node) });
+    Ok(Volume { tree: Arc::new(tree), root: ROOT, source: source.to_owned(), file_system, options, read_only: true })
+}
+
+/// Mount options of a file system, in memory where it has a size.
+fn options(size: usize) -> String {
+    if size == 0 { ",relatime".to_owned() } else { format!(",relatime,size={}k", size / 1024) }
+}
+
+/// How much a file system in memory may hold: what all containers may use together, or what the node has.
+fn memory_of(runtime: &Runtime, pod: &Value, node: &str) -> usize {
+    let limit = |c: &Value| c["resources"]["limits"]["memory"].as_str().and_then(|m| Quantity::parse(m).ok());
+    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+    let limits: Option<Vec<Quantity>> = containers.map(limit).collect();
+    let own = limits.map(|all| all.iter().map(Quantity::value).sum::<i128>()).and_then(|sum| usize::try_from(sum).ok());
+    let memory = || runtime.nodes.lock().get(node).and_then(|n| usize::try_from(n.memory).ok()).unwrap_or(0);
+    own.filter(|own| *own > 0).unwrap_or_else(memory)
 }
 
 /// The files of a volume that is made of objects; `None` for other kinds.
@@ -235,6 +256,7 @@ fn projected(runtime: &Runtime, pod: &Value, projected: &Value) -> Result<Files,
 
 fn host_path(runtime: &Runtime, node: &str, path: &str, kind: &str, now: Timestamp) -> Result<Volume, String> {
     let tree = runtime.node_tree(node, now);
+    super::host_folders::appear_all(runtime, node, now);
     let found = tree.find(path);
     let inode = found.and_then(|id| tree.get(id));
     let is = |wanted: &str, fits: fn(&Inode) -> bool| {
@@ -256,7 +278,7 @@ fn host_path(runtime: &Runtime, node: &str, path: &str, kind: &str, now: Timesta
         // Without a type the runtime makes the folder.
         (None, _) => tree.put(path, Inode::directory(0o755).at(now)),
     };
-    Ok(Volume { tree, root, source: "/dev/vda1".to_owned(), file_system: "ext4", read_only: false })
+    Ok(Volume { tree, root, source: "/dev/vda1".to_owned(), file_system: "ext4", options: options(0), read_only: false })
 }
 
 fn claim(runtime: &Runtime, pod: &Value, name: &str, node: &str, group: Option<i64>, now: Timestamp) -> Result<Volume, String> {
@@ -279,5 +301,5 @@ fn claim(runtime: &Runtime, pod: &Value, name: &str, node: &str, group: Option<i
     if let Some(group) = group {
         tree.change(ROOT, |inode| (inode.gid, inode.mode) = (group, inode.mode | 0o2070));
     }
-    Ok(Volume { tree, root: ROOT, source: "/dev/vda1".to_owned(), file_system: "ext4", read_only: false })
+    Ok(Volume { tree, root: ROOT, source: "/dev/vda1".to_owned(), file_system: "ext4", options: options(0), read_only: false })
 }

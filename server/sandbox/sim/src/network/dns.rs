@@ -127,7 +127,11 @@ fn answer(pod: &PodNetwork, name: &str, kind: RecordType, depth: u32) -> Reply {
                 let target = spec["externalName"].as_str().unwrap_or_default().trim_end_matches('.').to_owned();
                 let mut reply = of(vec![Record::Cname(target.clone())]);
                 if kind != RecordType::Cname {
-                    reply.records.extend(answer(pod, &target, kind, depth + 1).records);
+                    let further = answer(pod, &target, kind, depth + 1);
+                    if further.exists && further.records.is_empty() {
+                        return nothing;
+                    }
+                    reply.records.extend(further.records);
                 }
                 return reply;
             }

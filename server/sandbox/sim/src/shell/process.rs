@@ -112,6 +112,13 @@ impl Process {
             _ => {}
         }
         let found = self.find(path, true)?;
+        if let Kind::Device { major, .. } = found.inode.kind
+            && !self.machine.facts.privileged
+            && !matches!(major, 1 | 5 | 136 | 195 | 510)
+        {
+            // A node may be made, but the container's device list does not have it.
+            return Err(Errno::NotPermitted);
+        }
         if found.mount.kind == MountKind::Tree
             && let Kind::Device { major: 1, minor, .. } = found.inode.kind
         {

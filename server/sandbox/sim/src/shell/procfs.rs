@@ -68,7 +68,7 @@ fn link(process: &Process, path: &str) -> Option<String> {
 }
 
 /// Files that the runtime hides from a container that is not privileged: there, and empty.
-const MASKED: &[&str] = &["/proc/kcore", "/proc/keys", "/proc/timer_list"];
+const MASKED: &[&str] = &["/proc/keys", "/proc/timer_list"];
 /// Folders that it hides, and what it mounts so that nothing in it can be written.
 const MASKED_FOLDERS: &[&str] = &["/proc/acpi", "/proc/scsi", "/sys/firmware"];
 const READ_ONLY: &[&str] = &["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
@@ -172,7 +172,8 @@ pub fn list(process: &Process, path: &str) -> Result<Vec<String>, Errno> {
         return Ok(NAMESPACES.iter().map(|(name, _)| (*name).to_owned()).collect());
     }
     if path.ends_with("/fd") {
-        return Ok(["0", "1", "2"].map(str::to_owned).to_vec());
+        // The fourth is the folder itself, for who lists it.
+        return Ok(["0", "1", "2", "3"].map(str::to_owned).to_vec());
     }
     if path == "/proc/net" {
         return Ok(["dev", "route", "tcp", "udp"].map(str::to_owned).to_vec());
@@ -230,7 +231,7 @@ fn content(process: &Process, path: &str) -> Option<String> {
     }
     let pid = pid_of(process, path)?;
     let entry = process.machine.processes.get(pid)?;
-    if path.ends_with("/fd/0") || path.ends_with("/fd/1") || path.ends_with("/fd/2") {
+    if path.contains("/fd/") {
         return Some(String::new());
     }
     let file = path.splitn(4, '/').nth(3)?;
@@ -246,7 +247,7 @@ fn content(process: &Process, path: &str) -> Option<String> {
         "stat" => format!("{pid} ({program}) S {} {pid} {pid} 0 -1\n", entry.parent),
         "status" => {
             let who = &entry.who;
-            let groups: Vec<_> = who.groups.iter().map(ToString::to_string).collect();
+            let groups: Vec<_> = who.all_groups().iter().map(ToString::to_string).collect();
             let ids = |id: i64| format!("{id}\t{id}\t{id}\t{id}");
             format!(
                 "Name:\t{program}\nUmask:\t0022\nState:\tS (sleeping)\nTgid:\t{pid}\nNgid:\t0\nPid:\t{pid}\nPPid:\t{}\nTracerPid:\t0\nUid:\t{}\nGid:\t{}\nFDSize:\t64\nGroups:\t{} \nThreads:\t1\nCapInh:\t0000000000000000\nCapPrm:\t{:016x}\nCapEff:\t{:016x}\nCapBnd:\t{:016x}\nCapAmb:\t0000000000000000\nNoNewPrivs:\t{}\nSeccomp:\t{}\nSeccomp_filters:\t{}\n",

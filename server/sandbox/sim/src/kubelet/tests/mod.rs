@@ -2,8 +2,10 @@
 
 mod failures;
 mod gpu;
+mod hooks;
 mod lifecycle;
 mod network;
+mod node;
 mod security;
 mod shell;
 

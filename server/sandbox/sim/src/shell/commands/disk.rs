@@ -58,7 +58,12 @@ async fn df(process: &Process, options: &Options) -> i32 {
     let mut text = format!("Filesystem           {header:>9}      Used Available Use% Mounted on\n");
     for mount in mounts {
         // Simulated disks: as large as a node's, used as far as the tree is.
-        let total: u64 = if mount.file_system == "tmpfs" { (mount.tree.limit() as u64).max(64 << 20) } else { 100 << 30 };
+        let size = mount.options.split(',').find_map(|o| o.strip_prefix("size=")?.strip_suffix('k')?.parse::<u64>().ok());
+        let total: u64 = match size {
+            Some(kib) => kib << 10,
+            None if mount.file_system == "tmpfs" => (mount.tree.limit() as u64).max(64 << 20),
+            None => 100 << 30,
+        };
         let used = mount.tree.used() as u64;
         let show = |bytes: u64| if options.has('h') { human(bytes) } else { (bytes / 1024).to_string() };
         let percent = (used * 100).div_ceil(total);
@@ -151,7 +156,8 @@ async fn mount(process: &Process, arguments: &[String]) -> i32 {
 
 async fn umount(process: &Process, options: &Options) -> i32 {
     if !process.who.can(capability::SYS_ADMIN) {
-        process.complain("can't unmount: Operation not permitted").await;
+        let path = options.operands.first().map_or("", String::as_str);
+        process.complain(format!("can't unmount {path}: Operation not permitted")).await;
         return 1;
     }
     for path in &options.operands {
@@ -209,7 +215,10 @@ async fn dd(process: &Process, arguments: &[String]) -> i32 {
             break;
         }
         if !output.write(&bytes).await {
-            process.complain("error writing: No space left on device").await;
+            let name = value("of").unwrap_or("standard output");
+            process.complain(format!("error writing '{name}': No space left on device")).await;
+            let blocks = copied / block;
+            process.err(format!("{}+0 records in\n{blocks}+0 records out\n", blocks + 1)).await;
             return 1;
         }
         copied += bytes.len() as u64;

@@ -76,8 +76,7 @@ async fn id(process: &Process, groups_only: bool, arguments: &[String]) -> i32 {
             }
         },
     };
-    let mut all = vec![gid];
-    all.extend(supplementary.into_iter().filter(|g| *g != gid));
+    let all = Credentials { gid, groups: supplementary, ..Credentials::default() }.all_groups();
     let named = options.has('n') || groups_only;
     let user = |id: i64| process.user_name(id).filter(|_| named).unwrap_or_else(|| id.to_string());
     let group = |id: i64| process.group_name(id).filter(|_| named).unwrap_or_else(|| id.to_string());

@@ -23,7 +23,7 @@ pub async fn run(process: &Process, name: &str, arguments: &[String]) -> i32 {
         }
         _ => {
             // A container has no init that would stop the machine, and the kernel is not its own.
-            process.complain("Operation not permitted").await;
+            process.complain(": Operation not permitted").await;
             1
         }
     }

@@ -375,6 +375,9 @@ async fn inputs(process: &Process, files: &[String]) -> (Vec<(String, Vec<u8>)>,
 async fn cannot_open(process: &Process, file: &str, error: super::filesystem::Errno) {
     match error {
         super::filesystem::Errno::IsDirectory => process.complain(format!("read error: {error}")).await,
-        _ => process.complain(format!("can't open '{file}': {error}")).await,
+        _ if matches!(process.name.as_str(), "cat" | "tail" | "tac" | "rev" | "uniq" | "md5sum" | "sha256sum" | "less" | "more") => {
+            process.complain(format!("can't open '{file}': {error}")).await;
+        }
+        _ => process.complain(format!("{file}: {error}")).await,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Located, locate};
 use crate::shell::{
-    filesystem::{Mount, MountKind, View, capability},
+    filesystem::{Credentials, Mount, MountKind, View, capability},
     machine::Machine,
     process::Process,
 };
@@ -103,7 +103,8 @@ async fn nsenter(process: &Process, arguments: &[String]) -> i32 {
         return 1;
     };
     if !process.who.can(capability::SYS_ADMIN) {
-        process.complain(format!("setns({}): Operation not permitted", if mounts { "mnt" } else { "net" })).await;
+        let space = if mounts { "mnt" } else { "net" };
+        process.complain(format!("setns(): can't reassociate to namespace '{space}': Operation not permitted")).await;
         return 1;
     }
     let host = process.machine.facts.host_pid && entry.container.is_empty();
@@ -141,5 +142,10 @@ async fn unshare(process: &Process, arguments: &[String]) -> i32 {
         process.complain(format!("unshare(0x{wanted:x}): Operation not permitted")).await;
         return 1;
     }
-    execute(process, process.clone(), command).await
+    let mut child = process.clone();
+    if wanted & 0x1000_0000 != 0 && !options.iter().any(|o| o.contains('r')) {
+        // Nobody is mapped into it yet.
+        child.who = Credentials { uid: 65_534, gid: 65_534, ..Credentials::default() };
+    }
+    execute(process, child, command).await
 }

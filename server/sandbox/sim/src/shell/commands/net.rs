@@ -302,6 +302,12 @@ async fn ip(process: &Process, arguments: &[String]) -> i32 {
     let words: Vec<&str> = arguments.iter().filter(|a| !a.starts_with('-')).map(String::as_str).collect();
     let address = process.machine.network.address();
     let [a, b, c, _] = address.octets();
+    if let ["link", "set", ..] = words.as_slice()
+        && !process.who.can(capability::NET_ADMIN)
+    {
+        process.complain("SIOCSIFFLAGS: Operation not permitted").await;
+        return 2;
+    }
     let text = match words.as_slice() {
         [what, verb, ..] if matches!(*verb, "add" | "del" | "delete" | "set" | "flush" | "change" | "replace") => {
             let error = if process.who.can(capability::NET_ADMIN) { "Operation not supported" } else { "Operation not permitted" };
@@ -313,7 +319,19 @@ async fn ip(process: &Process, arguments: &[String]) -> i32 {
         [what, ..] if "link".starts_with(what) => "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue\n    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00\n2: eth0@if2: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue\n    link/ether 02:00:00:00:00:01 brd ff:ff:ff:ff:ff:ff\n".to_owned(),
         _ => format!("1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue\n    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00\n    inet 127.0.0.1/8 scope host lo\n       valid_lft forever preferred_lft forever\n2: eth0@if2: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue\n    link/ether 02:00:00:00:00:01 brd ff:ff:ff:ff:ff:ff\n    inet {address}/24 brd {a}.{b}.{c}.255 scope global eth0\n       valid_lft forever preferred_lft forever\n"),
     };
-    process.out(text).await;
+    // `-4` and a device leave out what is not asked for.
+    let device = words.iter().skip(1).find(|w| matches!(**w, "lo" | "eth0"));
+    let shown = |block: &str| device.is_none_or(|device| block.split(": ").nth(1).is_some_and(|name| name.starts_with(device)));
+    let only_four = arguments.iter().any(|a| a == "-4");
+    let mut wanted = device.is_none();
+    for line in text.lines() {
+        if line.starts_with(|c: char| c.is_ascii_digit()) {
+            wanted = shown(line);
+        }
+        if (wanted || text.starts_with("default")) && !(only_four && line.contains("link/")) {
+            process.out(format!("{line}\n")).await;
+        }
+    }
     0
 }
 

@@ -116,9 +116,20 @@ async fn uname(process: &Process, arguments: &[String]) -> i32 {
 async fn date(process: &Process, arguments: &[String]) -> i32 {
     let now = process.now().to_zoned(TimeZone::UTC);
     let format = arguments.iter().find_map(|a| a.strip_prefix('+')).unwrap_or("%a %b %e %H:%M:%S UTC %Y");
-    if arguments.iter().any(|a| a == "-s") {
-        process.complain("can't set date: Operation not permitted").await;
-        return 1;
+    if let Some(at) = arguments.iter().position(|a| a == "-s") {
+        let text = arguments.get(at + 1).map_or("", String::as_str);
+        return match text.replace(' ', "T").parse::<jiff::civil::DateTime>() {
+            Ok(wanted) => {
+                // It says what it wanted to set, and ends well.
+                process.complain("can't set date: Operation not permitted").await;
+                process.out(format!("{}\n", wanted.strftime("%a %b %e %H:%M:%S UTC %Y"))).await;
+                0
+            }
+            Err(_) => {
+                process.complain(format!("invalid date '{text}'")).await;
+                1
+            }
+        };
     }
     match jiff::fmt::strtime::format(format, &now) {
         Ok(text) => {

@@ -82,6 +82,15 @@ impl Credentials {
         self.capabilities >> capability & 1 == 1
     }
 
+    /// As `getgroups` lists them: in order, with the process' own among them.
+    pub fn all_groups(&self) -> Vec<i64> {
+        let mut all = self.groups.clone();
+        all.push(self.gid);
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
     pub fn is_in(&self, group: i64) -> bool {
         self.gid == group || self.groups.contains(&group)
     }
