@@ -53,7 +53,11 @@ fn link(process: &Process, path: &str) -> Option<String> {
     let entry = process.machine.processes.get(pid_of(process, path)?)?;
     let facts = &process.machine.facts;
     match path.splitn(4, '/').nth(3)? {
-        "exe" => Some(super::commands::which(process, entry.arguments.first()?)),
+        "exe" => {
+            let program = super::commands::which(process, entry.arguments.first()?);
+            let found = process.machine.view.find(&process.who, &program, true);
+            Some(found.map_or(program, |found| found.path))
+        }
         "cwd" | "root" => Some("/".to_owned()),
         rest => {
             let name = rest.strip_prefix("ns/")?;

@@ -28,6 +28,8 @@ pub async fn run(process: &Process, arguments: &[String]) -> i32 {
             }
         }
     }
+    files.sort_by(|a: &(String, Found), b| a.0.cmp(&b.0));
+    folders.sort_by(|a: &(String, Found), b| a.0.cmp(&b.0));
     process.out(render(process, &options, &files)).await;
     let headed = folders.len() + files.len() > 1 || options.has('R') || status == 1;
     let mut queue: Vec<(String, bool)> = folders.into_iter().map(|(name, _)| (name, true)).rev().collect();
