@@ -18,6 +18,7 @@ pub(super) async fn serve(query: &Query, call: &Call) -> Result<Answer, ApiError
     if pod["spec"]["nodeName"].as_str().unwrap_or_default().is_empty() {
         return Ok(respond::bare(200, "text/plain", ""));
     }
+    container::check_node(call, &pod)?;
     let Some(runtime) = call.server.node_runtime() else { return Err(super::session::no_runtime()) };
     let chunks = runtime.logs(pod, LogOptions { container, ..options }).await?;
     let body = Body::from_stream(ReceiverStream::new(chunks).map(Ok::<_, Infallible>));
@@ -46,6 +47,9 @@ fn options(query: &Query, call: &Call) -> Result<LogOptions, ApiError> {
     };
     if seconds.is_some() && time.is_some() {
         errors.push(FieldError::forbidden("", "at most one of `sinceTime` or `sinceSeconds` may be specified"));
+    }
+    if query.get("stream").is_some_and(|stream| !stream.is_empty()) {
+        errors.push(FieldError::forbidden("stream", "may not be specified"));
     }
     if !errors.is_empty() {
         return Err(ApiError::invalid("", "PodLogOptions", &call.name, &errors));

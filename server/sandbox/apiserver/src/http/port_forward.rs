@@ -30,7 +30,7 @@ const CHUNK: usize = 32 << 10;
 
 pub(super) async fn serve(incoming: Incoming, call: &Call) -> Result<Answer, ApiError> {
     let pod = get::get(call)?;
-    container::check_host(&pod)?;
+    container::check_host(call, &pod)?;
     if pod["status"]["phase"] != "Running" {
         let phase = pod["status"]["phase"].as_str().unwrap_or_default();
         return Err(ApiError::bad_request(format!("unable to forward port because pod is not running. Current status={phase}")));

@@ -68,7 +68,7 @@ pub(super) async fn serve(incoming: Incoming, call: &Call, attach: bool) -> Resu
         let error = machinery::FieldError::required("command", "");
         return Err(ApiError::invalid("", "PodExecOptions", &call.name, &[error]));
     }
-    container::check_host(&pod)?;
+    container::check_host(call, &pod)?;
     let runtime = call.server.node_runtime().ok_or_else(no_runtime)?;
     let server = call.server.clone();
     let upgrade = upgrade(incoming).await?.protocols(["v5.channel.k8s.io", "v4.channel.k8s.io"]);

@@ -1,5 +1,6 @@
 //! Which container of a pod a log, exec or attach means.
 
+use crate::call::Call;
 use machinery::{ApiError, object};
 use serde_json::Value;
 
@@ -20,18 +21,26 @@ pub(crate) fn choose(pod: &Value, asked: &str) -> Result<String, ApiError> {
     match containers.as_slice() {
         [only] => Ok((*only).to_owned()),
         [] => Err(ApiError::bad_request(format!("a container name must be specified for pod {name}"))),
-        many => {
-            let start = format!("a container name must be specified for pod {name}, choose one of: [{}]", many.join(" "));
-            let init = if init.is_empty() { String::new() } else { format!(" or one of the init containers: [{}]", init.join(" ")) };
-            Err(ApiError::bad_request(format!("{start}{init}")))
+        _ => {
+            let all = [init, containers, ephemeral].concat().join(" ");
+            Err(ApiError::bad_request(format!("a container name must be specified for pod {name}, choose one of: [{all}]")))
         }
     }
 }
 
 /// The node that the pod runs on must be known before anything is streamed from it.
-pub(crate) fn check_host(pod: &Value) -> Result<(), ApiError> {
+pub(crate) fn check_host(call: &Call, pod: &Value) -> Result<(), ApiError> {
     if pod["spec"]["nodeName"].as_str().unwrap_or_default().is_empty() {
         return Err(ApiError::bad_request(format!("pod {} does not have a host assigned", object::name(pod))));
     }
-    Ok(())
+    check_node(call, pod)
+}
+
+/// A node that there is not is a missing pod to the API server.
+pub(crate) fn check_node(call: &Call, pod: &Value) -> Result<(), ApiError> {
+    let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
+    match call.server.stored("", "nodes", "", node) {
+        Some(_) => Ok(()),
+        None => Err(ApiError::not_found("", "pods", node)),
+    }
 }

@@ -55,6 +55,7 @@ async fn kit() -> Kit {
     kit.server.set_node_runtime(Arc::new(Echo));
     let pod = json!({"metadata": {"name": "p", "namespace": "default"}, "spec": {"containers": [{"name": "a", "image": "i", "ports": [{"containerPort": 8080}]}]}});
     kit.client().create(machinery::gvr::PODS, pod).unwrap();
+    kit.client().create(machinery::gvr::NODES, json!({"metadata": {"name": "n"}})).unwrap();
     kit
 }
 
@@ -67,6 +68,10 @@ async fn logs_and_proxy() {
     kit.get(&format!("{POD}/exec?command=id&stdout=true")).await.expect(400);
     kit.client().bind("default", "p", "n").unwrap();
     assert_eq!(kit.get(&format!("{POD}/log?tailLines=3")).await.expect(200).text, "a Some(3)\n");
+    assert_eq!(
+        kit.get(&format!("{POD}/log?stream=Stderr")).await.expect(422).message(),
+        "PodLogOptions \"p\" is invalid: stream: Forbidden: may not be specified"
+    );
     assert_eq!(kit.get(&format!("{POD}/log?container=b")).await.expect(400).message(), "container b is not valid for pod p");
     assert_eq!(
         kit.get(&format!("{POD}/log?tailLines=-1")).await.expect(422).message(),

@@ -113,7 +113,8 @@ impl ImageCatalogue {
         let reference = Reference::parse(reference)?;
         let repository = reference.repository();
         let wanted = reference.tag.clone().unwrap_or_else(|| "latest".to_owned());
-        if reference.registry.ends_with(".invalid") {
+        let nowhere = !reference.registry.contains(['.', ':']) && reference.registry != "localhost";
+        if reference.registry.ends_with(".invalid") || nowhere {
             return Err(LookupError::NoSuchRegistry { registry: reference.registry, path: reference.path, tag: wanted });
         }
         let Some(image) = self.images.get(&repository) else {

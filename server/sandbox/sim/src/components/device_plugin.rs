@@ -2,7 +2,7 @@
 //! (github.com/NVIDIA/k8s-device-plugin). Simulated.
 
 use super::{flag, handle_signals};
-use crate::shell::process::Process;
+use crate::shell::{filesystem::Kind, process::Process};
 
 /// Where the kubelet has its socket, and plugins put theirs.
 pub const SOCKETS: &str = "/var/lib/kubelet/device-plugins";
@@ -13,7 +13,8 @@ pub async fn run(process: &Process, arguments: &[String]) -> i32 {
     let log = async |level: char, text: &str| process.err(format!("{level}{stamp}       1 main.go] {text}\n")).await;
     log('I', "Starting NVIDIA Device Plugin (simulated by Cordon, cordon.dev/simulated)").await;
     log('I', "Starting FS watcher for /var/lib/kubelet/device-plugins").await;
-    let mounted = process.machine.view.mounts().iter().any(|m| m.path == SOCKETS && m.source.starts_with("hostPath:"));
+    let kubelet = process.find(&format!("{SOCKETS}/kubelet.sock"), true);
+    let mounted = kubelet.is_ok_and(|found| matches!(found.inode.kind, Kind::Socket));
     if !mounted {
         log('E', &format!("error starting plugins: failed to create FS watcher for {SOCKETS}/: no such file or directory")).await;
         return 1;

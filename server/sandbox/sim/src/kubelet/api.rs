@@ -78,7 +78,9 @@ impl NodeRuntime for Api {
         if status.is_null() {
             return bad(format!("container {container:?} in pod {name:?} is not available"));
         }
-        let log = if options.previous { held.previous } else { held.log };
+        // While nothing runs, what ran last is what was before.
+        let between = !status["state"]["waiting"].is_null();
+        let log = if options.previous && !between { held.previous } else { held.log };
         let (sender, receiver) = mpsc::channel(64);
         match log {
             Some(log) => {
@@ -140,6 +142,8 @@ impl NodeRuntime for Api {
             control: Arc::clone(&control),
             init: false,
             container: options.container.clone(),
+            root: Some(Arc::clone(&instance.machine.view)),
+            from_outside: false,
         });
         process.pid = pid;
         {
@@ -158,45 +162,56 @@ impl NodeRuntime for Api {
     }
 
     async fn attach(&self, pod: Arc<Value>, options: ExecOptions, streams: ExecStreams) -> ExecStatus {
-        let (live, instance) = match self.instance(&pod, &options.container) {
-            Ok(found) => found,
+        let instance = match self.instance(&pod, &options.container) {
+            Ok((_, instance)) => instance,
             Err(message) => return ExecStatus::Failed(message),
         };
-        let wants_shell = matches!(
-            instance
-                .machine
-                .processes
-                .get(instance.pid)
-                .and_then(|e| e.arguments.first().cloned())
-                .as_deref()
-                .map(|a| a.rsplit('/').next().unwrap_or(a)),
-            Some("sh" | "bash" | "ash")
-        );
-        // A container that was made to be talked to (`kubectl run -it`): the session is its shell, and its end is the container's.
-        let spec = pod["spec"]["containers"].as_array().into_iter().flatten().find(|c| c["name"] == options.container);
-        if options.stdin && wants_shell && spec.is_some_and(|c| c["stdin"] == true) {
-            let command = instance.machine.processes.get(instance.pid).map(|e| e.arguments.clone()).unwrap_or_default();
-            let once = spec.is_some_and(|c| c["stdinOnce"] == true);
-            let status = self.exec(pod, ExecOptions { command, ..options }, streams).await;
-            if once && let ExecStatus::Exited(code) = status {
-                start::kill(&self.runtime, &instance, code);
-                self.runtime.activity.notify_one();
+        let spec = ["containers", "initContainers", "ephemeralContainers"]
+            .into_iter()
+            .flat_map(|list| pod["spec"][list].as_array().into_iter().flatten())
+            .find(|c| c["name"] == options.container)
+            .unwrap_or(&Value::Null);
+        let (terminal, once) = (spec["tty"] == true, spec["stdinOnce"] == true);
+        let mut output = instance.log.attach();
+        let ExecStreams { mut stdin, stdout, stderr, resize } = streams;
+        drop(resize);
+        let keyboard = instance.stdin.lock().clone().filter(|_| options.stdin);
+        let held = Arc::clone(&instance.stdin);
+        let screen = stdout.clone();
+        let control = Arc::clone(&instance.template.control);
+        let typing = async move {
+            let Some(keyboard) = keyboard else { return std::future::pending().await };
+            if terminal {
+                terminal::discipline(stdin, keyboard, screen, control).await;
+            } else {
+                while let Some(bytes) = stdin.recv().await {
+                    if keyboard.send(bytes).await.is_err() {
+                        break;
+                    }
+                }
+                drop(keyboard);
             }
-            return status;
-        }
-        let log = Arc::clone(&instance.log);
-        drop(live);
-        let (sender, mut receiver) = mpsc::channel(64);
-        let follow = LogOptions { container: options.container.clone(), follow: true, ..LogOptions::default() };
-        let send = tokio::spawn(log.send(follow, sender));
-        while let Some(bytes) = receiver.recv().await {
-            if streams.stdout.send(bytes).await.is_err() {
-                break;
+            if once {
+                // Its first visitor has gone: the process reads the end of its input.
+                held.lock().take();
             }
+            std::future::pending::<()>().await;
+        };
+        let showing = async {
+            while let Some((error, bytes)) = output.recv().await {
+                let bytes = if terminal { Output::with_carriage_returns(&bytes).into() } else { bytes };
+                let to = if error && !terminal { &stderr } else { &stdout };
+                if to.send(bytes).await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = typing => {}
+            () = showing => {}
         }
-        send.abort();
-        let code = instance.exit.lock().unwrap_or(0);
-        ExecStatus::Exited(code)
+        // What came of the process is the container's affair, not the session's.
+        ExecStatus::Exited(0)
     }
 
     async fn port_forward(

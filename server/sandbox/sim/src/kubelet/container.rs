@@ -1,6 +1,6 @@
 //! One container of a pod over its restarts.
 
-use super::{probes::Probes, start::Refusal};
+use super::{hooks::Outcome, probes::Probes, start::Refusal};
 use crate::catalogue::Resolved;
 use jiff::{SignedDuration, Timestamp};
 use machinery::clock::rfc3339;
@@ -106,14 +106,24 @@ pub struct Container {
     /// Why it is being ended: kills after this time.
     pub killing: Option<Killing>,
     pub told: Option<String>,
+    /// The `postStart` hook, until it is through: before that the container does not count as running.
+    pub post_start: Option<Outcome>,
+    /// It has been running for long enough to be reported so.
+    pub seen: bool,
+    /// Why its last start did not succeed, as the status says until it starts again.
+    pub failure: Option<Refusal>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Killing {
-    /// SIGTERM goes out when the hook is over.
-    pub term_at: Timestamp,
+    /// When the grace is over.
     pub deadline: Timestamp,
-    pub sent: bool,
+    /// The `preStop` hook, until it is through.
+    pub hook: Option<Outcome>,
+    /// A sidecar outlives those that it serves.
+    pub waits_for_turn: bool,
+    /// SIGTERM has been sent; SIGKILL follows at this time.
+    pub kill_at: Option<Timestamp>,
 }
 
 impl Container {
@@ -134,6 +144,9 @@ impl Container {
             adopted: false,
             killing: None,
             told: None,
+            post_start: None,
+            seen: true,
+            failure: None,
         }
     }
 
@@ -165,6 +178,17 @@ impl Container {
         }
     }
 
+    /// Whether one of its hooks has come to an end that nobody has looked at.
+    pub fn hook_is_through(&self) -> bool {
+        let hook = self.post_start.as_ref().or_else(|| self.killing.as_ref().and_then(|k| k.hook.as_ref()));
+        hook.is_some_and(|hook| hook.lock().is_some())
+    }
+
+    /// Whether it runs or ran once.
+    pub fn has_started(&self) -> bool {
+        self.is_running() || self.terminated().is_some() || self.last.is_some()
+    }
+
     /// The `spec.…{name}` of its events.
     pub fn field_path(&self) -> String {
         let list = match self.role {
@@ -175,16 +199,21 @@ impl Container {
         format!("spec.{list}{{{}}}", self.name)
     }
 
+    /// Whether it counts as running to those outside.
+    pub fn is_seen_running(&self) -> bool {
+        self.is_running() && self.seen && self.post_start.is_none()
+    }
+
     pub fn is_ready(&self) -> bool {
         match self.role {
             Role::Init => self.terminated().is_some_and(|t| t.exit_code == 0),
             Role::Ephemeral => false,
-            _ => self.is_running() && self.probes.ready && self.probes.started,
+            _ => self.is_seen_running() && self.probes.ready && self.probes.started,
         }
     }
 
-    /// `state` of its status. `before`: the pod's init containers are not through.
-    pub fn state(&self, before: bool) -> Value {
+    /// `state` of its status. `initializing`: the pod has init containers.
+    pub fn state(&self, initializing: bool) -> Value {
         let waiting = |reason: &str, message: &str| {
             let mut state = json!({"waiting": {"reason": reason}});
             if !message.is_empty() {
@@ -193,9 +222,8 @@ impl Container {
             state
         };
         match &self.phase {
-            Phase::Idle if before => waiting("PodInitializing", ""),
             Phase::Idle | Phase::Pulling { .. } | Phase::Starting { .. } => {
-                waiting(if before { "PodInitializing" } else { "ContainerCreating" }, "")
+                waiting(if initializing { "PodInitializing" } else { "ContainerCreating" }, "")
             }
             Phase::PullFailed { message, backing_off: false, .. } => waiting("ErrImagePull", message),
             Phase::PullFailed { message, .. } => {
@@ -203,7 +231,14 @@ impl Container {
                 waiting("ImagePullBackOff", &format!("Back-off pulling image {image:?}: ErrImagePull: {message}"))
             }
             Phase::Refused { refusal, .. } | Phase::BackOff { shown: Some(refusal), .. } => waiting(refusal.reason, &refusal.message),
+            Phase::Running { .. } if !self.is_seen_running() => {
+                waiting(if initializing { "PodInitializing" } else { "ContainerCreating" }, "")
+            }
             Phase::Running { since } => json!({"running": {"startedAt": rfc3339(*since)}}),
+            Phase::Terminated(_) if self.failure.is_some() => {
+                let failure = self.failure.as_ref();
+                waiting(failure.map_or("", |f| f.reason), failure.map_or("", |f| &f.message))
+            }
             Phase::Terminated(terminated) => json!({"terminated": terminated.to_value()}),
             Phase::BackOff { delay, .. } => {
                 waiting("CrashLoopBackOff", &format!("back-off {} restarting failed container={} pod=POD", go_duration(*delay), self.name))

@@ -39,7 +39,7 @@ pub fn build(runtime: &Runtime, pod: &Value, container: &Value, devices: &[(Stri
         let value = if let Some(path) = from["fieldRef"]["fieldPath"].as_str() {
             field(pod, path)?
         } else if from["resourceFieldRef"].is_object() {
-            resource(pod, &from["resourceFieldRef"], container["name"].as_str().unwrap_or_default())?
+            resource(runtime, pod, &from["resourceFieldRef"], container["name"].as_str().unwrap_or_default())?
         } else if from["configMapKeyRef"].is_object() {
             match key(runtime, pod, &from["configMapKeyRef"], gvr::CONFIG_MAPS)? {
                 Some(value) => value,
@@ -110,7 +110,7 @@ pub fn field(pod: &Value, path: &str) -> Result<String, String> {
         let prefix = format!("metadata.{map}");
         if path == prefix {
             let entries = pod["metadata"][map].as_object().into_iter().flatten();
-            return Ok(entries.map(|(k, v)| format!("{k}={:?}\n", v.as_str().unwrap_or_default())).collect());
+            return Ok(entries.map(|(k, v)| format!("{k}={:?}", v.as_str().unwrap_or_default())).collect::<Vec<_>>().join("\n"));
         }
         if let Some(key) = path.strip_prefix(&format!("{prefix}['")).and_then(|p| p.strip_suffix("']")) {
             return Ok(text(&pod["metadata"][map][key]));
@@ -127,7 +127,7 @@ pub fn field(pod: &Value, path: &str) -> Result<String, String> {
 }
 
 /// A resource of a container, divided by `divisor`.
-pub fn resource(pod: &Value, reference: &Value, own: &str) -> Result<String, String> {
+pub fn resource(runtime: &Runtime, pod: &Value, reference: &Value, own: &str) -> Result<String, String> {
     let name = reference["containerName"].as_str().filter(|n| !n.is_empty()).unwrap_or(own);
     let all = ["containers", "initContainers"].into_iter().flat_map(|list| pod["spec"][list].as_array().into_iter().flatten());
     let container = all.into_iter().find(|c| c["name"] == name).ok_or_else(|| format!("container {name} not found"))?;
@@ -138,7 +138,12 @@ pub fn resource(pod: &Value, reference: &Value, own: &str) -> Result<String, Str
         Value::Number(n) => Quantity::parse(&n.to_string()).ok(),
         _ => None,
     };
-    let amount = parse(&container["resources"][kind][resource]).map_or(0, |q| q.nano);
+    let mut amount = parse(&container["resources"][kind][resource]).map_or(0, |q| q.nano);
+    // No limit: what the node has to give.
+    if amount == 0 && kind == "limits" {
+        let node = runtime.client.get(gvr::NODES, "", pod["spec"]["nodeName"].as_str().unwrap_or_default());
+        amount = node.and_then(|node| parse(&node["status"]["allocatable"][resource])).map_or(0, |q| q.nano);
+    }
     let divisor = parse(&reference["divisor"]).map_or(0, |q| q.nano);
     let divisor = if divisor == 0 { 1_000_000_000 } else { divisor };
     Ok((amount.div_euclid(divisor) + i128::from(amount.rem_euclid(divisor) != 0)).to_string())

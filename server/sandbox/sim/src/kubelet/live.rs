@@ -9,12 +9,16 @@ use crate::{
         process::Process,
     },
 };
+use bytes::Bytes;
+use machinery::object;
 use parking_lot::Mutex;
+use serde_json::Value;
 use std::{
     collections::BTreeMap,
     net::Ipv4Addr,
     sync::{Arc, Weak},
 };
+use tokio::sync::mpsc;
 
 /// One container's present instance.
 #[derive(Debug, Clone)]
@@ -28,6 +32,8 @@ pub struct Instance {
     /// Exit code, once it has ended.
     pub exit: Arc<Mutex<Option<i32>>>,
     pub log: Arc<Log>,
+    /// The first process' input, where the container keeps one open for those who attach.
+    pub stdin: Arc<Mutex<Option<mpsc::Sender<Bytes>>>>,
     /// Sessions inside it, which end with it.
     pub sessions: Arc<Mutex<Vec<Weak<Control>>>>,
 }
@@ -39,8 +45,14 @@ pub struct ContainerLive {
     pub previous: Option<Arc<Log>>,
 }
 
+/// A pod as it runs.
 #[derive(Debug)]
 pub struct Live {
+    /// `namespace_name_uid`, as its folder of logs is called.
+    pub folder: String,
+    pub node: String,
+    /// Its volumes: the folder of their kind, their name, and their files.
+    pub volumes: Vec<(&'static str, String, Arc<Tree>)>,
     pub address: Ipv4Addr,
     pub sockets: Arc<Sockets>,
     pub containers: Mutex<BTreeMap<String, ContainerLive>>,
@@ -49,6 +61,10 @@ pub struct Live {
 }
 
 impl Live {
+    pub fn folder_of(pod: &Value) -> String {
+        format!("{}_{}_{}", object::namespace(pod), object::name(pod), object::uid(pod))
+    }
+
     pub fn instance(&self, container: &str) -> Option<Instance> {
         self.containers.lock().get(container)?.instance.clone()
     }

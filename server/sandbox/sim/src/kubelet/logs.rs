@@ -16,6 +16,7 @@ const MOST_BYTES: usize = 512 * 1024;
 
 #[derive(Debug, Default)]
 struct Lines {
+    /// Each with its newline, where it has one.
     all: VecDeque<(u64, Timestamp, Vec<u8>)>,
     bytes: usize,
     next: u64,
@@ -48,11 +49,28 @@ pub struct Log {
     clock: Weak<dyn crate::shell::machine::Timer>,
     grown: watch::Sender<u64>,
     ended: watch::Sender<bool>,
+    /// Who reads the output as it comes: with `true` for the error stream.
+    attached: Mutex<Vec<mpsc::UnboundedSender<(bool, Bytes)>>>,
 }
 
 impl Log {
     pub fn new(clock: &Arc<dyn crate::shell::machine::Timer>) -> Self {
-        Self { lines: Mutex::default(), clock: Arc::downgrade(clock), grown: watch::Sender::new(0), ended: watch::Sender::new(false) }
+        Self {
+            lines: Mutex::default(),
+            clock: Arc::downgrade(clock),
+            grown: watch::Sender::new(0),
+            ended: watch::Sender::new(false),
+            attached: Mutex::default(),
+        }
+    }
+
+    /// What is written from now on, until the container ends.
+    pub fn attach(&self) -> mpsc::UnboundedReceiver<(bool, Bytes)> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        if !*self.ended.borrow() {
+            self.attached.lock().push(sender);
+        }
+        receiver
     }
 
     /// A log of a process that is gone, as [`Self::unsaved`] wrote it.
@@ -106,6 +124,7 @@ impl Log {
             }
         }
         self.ended.send_replace(true);
+        self.attached.lock().clear();
     }
 
     fn push(&self, line: Vec<u8>) {
@@ -118,8 +137,19 @@ impl Log {
     pub fn tail(&self, lines: usize, bytes: usize) -> String {
         let held = self.lines.lock();
         let skip = held.all.len().saturating_sub(lines);
-        let text: Vec<u8> = held.all.iter().skip(skip).flat_map(|(.., line)| [line.as_slice(), b"\n"].concat()).collect();
+        let text: Vec<u8> = held.all.iter().skip(skip).flat_map(|(.., line)| line.clone()).collect();
         String::from_utf8_lossy(&text[text.len().saturating_sub(bytes)..]).into_owned()
+    }
+
+    /// As the runtime writes it on the node: time, stream, tag, line.
+    pub fn as_file(&self) -> Vec<u8> {
+        let held = self.lines.lock();
+        let line = |(_, at, line): &(u64, Timestamp, Vec<u8>)| {
+            let (tag, end) = if line.ends_with(b"\n") { ('F', "") } else { ('P', "\n") };
+            let head = format!("{} stdout {tag} ", at.strftime("%Y-%m-%dT%H:%M:%S.%9fZ")).into_bytes();
+            [head, line.clone(), end.into()].concat()
+        };
+        held.all.iter().flat_map(line).collect()
     }
 
     fn since(&self, from: u64) -> Vec<(u64, Timestamp, Vec<u8>)> {
@@ -145,7 +175,6 @@ impl Log {
                 let mut text =
                     if options.timestamps { format!("{} ", at.strftime("%Y-%m-%dT%H:%M:%S.%9fZ")).into_bytes() } else { Vec::new() };
                 text.extend(line);
-                text.push(b'\n');
                 if let Some(left) = &mut left {
                     text.truncate(*left);
                     *left -= text.len();
@@ -184,11 +213,12 @@ impl Log {
 
 impl LogSink for Log {
     fn write(&self, stderr: bool, bytes: &[u8]) {
+        self.attached.lock().retain(|to| to.send((stderr, Bytes::copy_from_slice(bytes))).is_ok());
         let mut rest = bytes;
         let which = usize::from(stderr);
         while let Some(at) = rest.iter().position(|b| *b == b'\n') {
             let mut line = std::mem::take(&mut self.lines.lock().partial[which]);
-            line.extend_from_slice(&rest[..at]);
+            line.extend_from_slice(&rest[..=at]);
             self.push(line);
             rest = &rest[at + 1..];
         }

@@ -13,14 +13,18 @@ mod admission;
 mod api;
 mod container;
 mod disk;
+mod doom;
 mod ending;
 mod env;
 mod executor;
+mod hooks;
+mod host_folders;
 mod live;
 mod logs;
 mod node;
 mod pod;
 mod probes;
+mod pull;
 mod reboot;
 mod runtime;
 mod security;
@@ -31,6 +35,7 @@ mod volumes;
 pub use api::{Prober, Reach};
 pub use disk::{Disk, Keeper};
 pub use executor::Activity;
+pub use runtime::NODE_TOOLS;
 
 use crate::{
     bootstrap::ClusterSpec,

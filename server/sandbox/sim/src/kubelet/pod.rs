@@ -3,6 +3,7 @@
 use super::{
     admission,
     container::{Container, Phase, Role, Terminated},
+    hooks, host_folders,
     live::{ContainerLive, Live},
     runtime::Runtime,
     start::{self, Refusal, Sandbox},
@@ -18,10 +19,13 @@ use jiff::{SignedDuration, Timestamp};
 use machinery::{gvr, object};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use std::{net::Ipv4Addr, sync::Arc};
+use std::{
+    net::Ipv4Addr,
+    sync::{Arc, atomic::Ordering},
+};
 
-const LONGEST_BACK_OFF: SignedDuration = SignedDuration::from_secs(300);
-const FIRST_BACK_OFF: SignedDuration = SignedDuration::from_secs(10);
+pub(super) const LONGEST_BACK_OFF: SignedDuration = SignedDuration::from_secs(300);
+pub(super) const FIRST_BACK_OFF: SignedDuration = SignedDuration::from_secs(10);
 
 /// The worker of one pod.
 #[derive(Debug)]
@@ -46,6 +50,10 @@ pub struct Worker {
     tokens_at: Option<Timestamp>,
     mount_retry: i64,
     address: Option<Ipv4Addr>,
+    /// Labels or annotations have changed, which volumes of the downward API show.
+    relabelled: bool,
+    /// Why the kubelet ends the pod itself: `status.reason` and `message`.
+    pub doom: Option<(&'static str, String)>,
     pub(super) ending: Option<Timestamp>,
     pub(super) deleted: bool,
 }
@@ -55,6 +63,14 @@ pub struct Step<'a, 'b> {
     pub context: &'a Context<'b>,
     pub runtime: &'a Arc<Runtime>,
     pub now: Timestamp,
+}
+
+/// Milliseconds after its start before a container is reported as running: what ends at once is seen only when it has ended, as with a
+/// kubelet that looks at its runtime from time to time.
+const SETTLE: i64 = 30;
+
+fn since_is_over(since: Timestamp, now: Timestamp) -> bool {
+    after(since, SETTLE) <= now
 }
 
 pub(super) fn after(now: Timestamp, milliseconds: i64) -> Timestamp {
@@ -82,6 +98,8 @@ impl Worker {
             tokens_at: None,
             mount_retry: 0,
             address: pod["status"]["podIP"].as_str().and_then(|a| a.parse().ok()),
+            relabelled: false,
+            doom: None,
             ending: None,
             deleted: false,
             pod,
@@ -94,6 +112,7 @@ impl Worker {
                 container.adopt(status);
             }
         }
+        worker.doom = super::doom::known(&worker.pod["status"]);
         if worker.pod["status"]["phase"] == "Failed" && worker.pod["status"]["containerStatuses"].is_null() {
             let text = |key: &str| worker.pod["status"][key].as_str().unwrap_or_default().to_owned();
             worker.rejected = Some((text("reason"), text("message")));
@@ -117,6 +136,8 @@ impl Worker {
     }
 
     pub fn update(&mut self, pod: Arc<Value>) {
+        let differs = |map: &str| self.pod["metadata"][map] != pod["metadata"][map];
+        self.relabelled |= differs("labels") || differs("annotations");
         self.pod = pod;
         self.learn_containers();
         self.dirty = true;
@@ -136,15 +157,6 @@ impl Worker {
         })
     }
 
-    /// Whether an init container waits because one before it is not through.
-    pub fn waits_for_earlier(&self, name: &str) -> bool {
-        self.containers.iter().take_while(|c| c.name != name).any(|c| match c.role {
-            Role::Init => !c.is_ready(),
-            Role::Sidecar => !(c.is_running() && c.probes.started),
-            _ => false,
-        })
-    }
-
     pub fn is_ending(&self) -> bool {
         self.ending.is_some()
     }
@@ -156,6 +168,7 @@ impl Worker {
             self.containers.iter().any(|c| c.role == Role::Init && policy == "Never" && c.terminated().is_some_and(|t| t.exit_code != 0));
         self.rejected.is_some()
             || init_failed
+            || (self.doom.is_some() && !self.containers.iter().any(Container::is_running))
             || self.containers.iter().filter(|c| c.role == Role::Regular).all(|c| match c.terminated() {
                 Some(t) => self.ending.is_some() || policy == "Never" || (policy == "OnFailure" && t.exit_code == 0),
                 None => false,
@@ -171,6 +184,7 @@ impl Worker {
             || self.containers.iter().any(|c| {
                 c.is_running()
                     && (c.probes.is_due(now)
+                        || c.hook_is_through()
                         || self.live.as_ref().and_then(|l| l.instance(&c.name)).is_some_and(|i| i.exit.lock().is_some()))
             })
     }
@@ -217,7 +231,13 @@ impl Worker {
             self.begin_end(step);
         }
         self.collect(step);
-        if self.rejected.is_none() && self.ending.is_none() && !self.is_over() {
+        self.look_for_doom(step);
+        if std::mem::take(&mut self.relabelled)
+            && let Some(sandbox) = &self.sandbox
+        {
+            volumes::refresh(step.runtime, &self.pod, &sandbox.volumes, false, step.now);
+        }
+        if self.rejected.is_none() && self.ending.is_none() && self.doom.is_none() && !self.is_over() {
             if std::mem::take(&mut self.sandbox_lost) {
                 self.event(step, None, false, "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.");
             }
@@ -285,6 +305,10 @@ impl Worker {
                 }
                 Role::Regular | Role::Ephemeral => self.drive(index, step),
             }
+            // The kubelet waits for a hook before it goes on to the next container.
+            if self.containers[index].post_start.is_some() {
+                return;
+            }
         }
     }
 
@@ -292,7 +316,7 @@ impl Worker {
         let now = step.now;
         if let Some(sandbox) = &self.sandbox {
             if self.tokens_at.is_some_and(|at| at <= now) {
-                volumes::refresh(step.runtime, &self.pod, &sandbox.volumes, now);
+                volumes::refresh(step.runtime, &self.pod, &sandbox.volumes, true, now);
                 self.tokens_at = volumes::next_token(&self.pod, now);
             }
             if let Some(at) = self.tokens_at {
@@ -358,18 +382,32 @@ impl Worker {
             step.runtime.fabric.add(address, Place { sockets: Arc::clone(&sockets), pod });
             (address, sockets)
         };
-        let hostname = if host {
-            self.node.clone()
-        } else {
-            self.pod["spec"]["hostname"].as_str().filter(|h| !h.is_empty()).unwrap_or(object::name(&self.pod)).chars().take(63).collect()
+        let short = |text: &str| text.chars().take(63).collect::<String>();
+        let mut hostname = match self.pod["spec"]["hostname"].as_str() {
+            _ if host => self.node.clone(),
+            Some(hostname) if !hostname.is_empty() => short(hostname),
+            _ => short(object::name(&self.pod)),
         };
         let (files, resolver) = start::sandbox_files(step.runtime, &self.pod, &hostname, address, now);
-        let processes = (self.pod["spec"]["shareProcessNamespace"] == true).then(Arc::default);
+        if let (true, Some(subdomain)) = (self.pod["spec"]["setHostnameAsFQDN"] == true, self.pod["spec"]["subdomain"].as_str()) {
+            hostname = format!("{hostname}.{subdomain}.{}.svc.cluster.local", object::namespace(&self.pod));
+        }
+        let processes = (self.pod["spec"]["shareProcessNamespace"] == true).then(|| start::shared_processes(now));
         // Logs of before a reboot are there already.
         let containers = self.live.take().map(|live| live.containers.lock().clone()).unwrap_or_default();
         let kept =
             volumes.iter().filter(|(_, volume)| volume.kept).map(|(name, volume)| (name.clone(), Arc::clone(&volume.tree))).collect();
-        let live = Arc::new(Live { address, sockets: Arc::clone(&sockets), containers: parking_lot::Mutex::new(containers), kept });
+        let live = Arc::new(Live {
+            folder: Live::folder_of(&self.pod),
+            node: self.node.clone(),
+            volumes: host_folders::of_pod(&self.pod, &volumes),
+            address,
+            sockets: Arc::clone(&sockets),
+            containers: parking_lot::Mutex::new(containers),
+            kept,
+        });
+        host_folders::appear(step.runtime, &live, now);
+        self.look_for_pull_secrets(step);
         step.runtime.pods.lock().insert(object::uid(&self.pod).to_owned(), Arc::clone(&live));
         self.live = Some(live);
         self.sandbox = Some(Sandbox { node: self.node.clone(), address, sockets, volumes, files, processes, resolver, hostname });
@@ -411,6 +449,11 @@ impl Worker {
                 Phase::Running { since } => {
                     if self.containers[index].adopted {
                         self.readopt(index, since, step);
+                    }
+                    self.end_post_start(index, step);
+                    self.containers[index].seen |= since_is_over(since, now);
+                    if !self.containers[index].seen {
+                        self.wake_at(after(since, SETTLE));
                     }
                     return;
                 }
@@ -466,97 +509,6 @@ impl Worker {
         true
     }
 
-    fn begin_image(&mut self, index: usize, step: &Step<'_, '_>) {
-        let now = step.now;
-        if self.containers[index].told.take().is_some() {
-            self.containers[index].restarts += 1;
-        }
-        let reference = self.containers[index].spec["image"].as_str().unwrap_or_default().to_owned();
-        let policy = self.containers[index].spec["imagePullPolicy"].as_str().unwrap_or("IfNotPresent").to_owned();
-        let found = step.runtime.find_image(&reference);
-        if let Err(crate::catalogue::LookupError::Invalid(error)) = &found {
-            let message = format!("Failed to apply default image tag {reference:?}: couldn't parse image name {reference:?}: {error}");
-            self.event(step, Some(index), true, "InspectFailed", message.clone());
-            self.event(step, Some(index), true, "Failed", "Error: InvalidImageName");
-            self.containers[index].phase = Phase::Refused { refusal: Refusal { reason: "InvalidImageName", message }, retry_at: None };
-            return;
-        }
-        let present = found.as_ref().is_ok_and(|image| {
-            let nodes = step.runtime.nodes.lock();
-            nodes.get(&self.node).is_some_and(|n| n.images.contains(&image.image_id()) || (image.known && image.image.preloaded))
-        });
-        match (present, policy.as_str()) {
-            (true, "IfNotPresent" | "Never") => {
-                self.event(step, Some(index), false, "Pulled", format!("Container image {reference:?} already present on machine"));
-                self.containers[index].image = found.ok();
-                self.containers[index].phase = Phase::Starting { at: after(now, 15) };
-            }
-            (false, "Never") => {
-                self.event(
-                    step,
-                    Some(index),
-                    true,
-                    "ErrImageNeverPull",
-                    format!("Container image {reference:?} is not present with pull policy of Never"),
-                );
-                self.event(step, Some(index), true, "Failed", "Error: ErrImageNeverPull");
-                let refusal = Refusal {
-                    reason: "ErrImageNeverPull",
-                    message: format!("Container image {reference:?} is not present with pull policy of Never"),
-                };
-                self.containers[index].phase = Phase::Refused { refusal, retry_at: None };
-            }
-            _ => {
-                self.event(step, Some(index), false, "Pulling", format!("Pulling image {reference:?}"));
-                // As fast as a near registry: nobody waits for a simulated download.
-                let size = found.as_ref().map_or(0, |i| i.image.size);
-                let milliseconds = if present { 40 } else { 80 + i64::try_from(size / 4_000_000).unwrap_or(0).min(400) };
-                self.containers[index].phase = Phase::Pulling { until: after(now, milliseconds), since: now };
-            }
-        }
-    }
-
-    fn end_pull(&mut self, index: usize, since: Timestamp, step: &Step<'_, '_>) {
-        let now = step.now;
-        let reference = self.containers[index].spec["image"].as_str().unwrap_or_default().to_owned();
-        match step.runtime.find_image(&reference) {
-            Ok(image) => {
-                if let Some(node) = step.runtime.nodes.lock().get_mut(&self.node) {
-                    node.images.insert(image.image_id());
-                }
-                let took = format!("{}ms", now.duration_since(since).as_millis());
-                let size = image.image.size;
-                self.event(
-                    step,
-                    Some(index),
-                    false,
-                    "Pulled",
-                    format!("Successfully pulled image {reference:?} in {took} ({took} including waiting). Image size: {size} bytes."),
-                );
-                let container = &mut self.containers[index];
-                container.image = Some(image);
-                container.pull_back_off = SignedDuration::ZERO;
-                container.phase = Phase::Starting { at: after(now, 15) };
-            }
-            Err(error) => {
-                let full = crate::catalogue::Reference::parse(&reference).map_or_else(|_| reference.clone(), |r| r.to_string());
-                let code = if matches!(error, crate::catalogue::LookupError::NoSuchRegistry { .. }) { "Unknown" } else { "NotFound" };
-                let message = format!(
-                    "rpc error: code = {code} desc = failed to pull and unpack image {full:?}: failed to resolve reference {full:?}: {error}"
-                );
-                self.event(step, Some(index), true, "Failed", format!("Failed to pull image {reference:?}: {message}"));
-                self.event(step, Some(index), true, "Failed", "Error: ErrImagePull");
-                let container = &mut self.containers[index];
-                container.pull_back_off = if container.pull_back_off.is_zero() {
-                    FIRST_BACK_OFF
-                } else {
-                    container.pull_back_off.saturating_mul(2).min(LONGEST_BACK_OFF)
-                };
-                container.phase = Phase::PullFailed { message, backing_off: false, until: after(now, 500) };
-            }
-        }
-    }
-
     fn container_id(&self, index: usize) -> String {
         let c = &self.containers[index];
         let digest = Sha256::digest(format!(
@@ -599,17 +551,17 @@ impl Worker {
         let user = prepared.user.clone();
         let container = &mut self.containers[index];
         container.container_id.clone_from(&id);
-        match prepared.start(step.runtime, sandbox.processes.is_some(), now) {
+        match prepared.start(step.runtime, now) {
             Ok(instance) => {
                 container.user = Some(user);
                 container.phase = Phase::Running { since: now };
                 container.killing = None;
-                container.probes.begin(now, false);
-                let post_start = container.spec["lifecycle"]["postStart"]["exec"]["command"]
-                    .as_array()
-                    .map(|c| c.iter().filter_map(|a| a.as_str().map(str::to_owned)).collect::<Vec<_>>());
-                if let Some(command) = post_start {
-                    start::spawn_inside(&instance, command, |_, _| {});
+                container.failure = None;
+                container.seen = false;
+                let hook = &container.spec["lifecycle"]["postStart"];
+                container.post_start = hook.is_object().then(|| hooks::run(&instance, &container.spec, hook, sandbox.address));
+                if container.post_start.is_none() {
+                    container.probes.begin(now, false);
                 }
                 self.put_live(index, instance, step.runtime);
                 self.event(step, Some(index), false, "Started", format!("Started container {name}"));
@@ -632,6 +584,24 @@ impl Worker {
                 container.phase =
                     Phase::BackOff { until: now.saturating_add(wait).unwrap_or(Timestamp::MAX), delay: wait, shown: Some(refusal) };
                 self.event(step, Some(index), true, "Failed", format!("Error: {message}"));
+            }
+        }
+    }
+
+    /// The container counts as running once its `postStart` hook is through; where that fails, it is ended and starts anew.
+    fn end_post_start(&mut self, index: usize, step: &Step<'_, '_>) {
+        let outcome = self.containers[index].post_start.as_ref().and_then(|hook| hook.lock().clone());
+        let Some(outcome) = outcome else { return };
+        self.containers[index].post_start = None;
+        match outcome {
+            Ok(()) => self.containers[index].probes.begin(step.now, false),
+            Err(message) => {
+                let place = format!("for Container {:?} in Pod {:?}", self.containers[index].name, self.full_name());
+                let message = message.replacen("WHERE", &place, 1);
+                self.containers[index].failure = Some(Refusal { reason: "PostStartHookError", message });
+                self.event(step, Some(index), true, "FailedPostStartHook", "PostStartHook failed");
+                self.event(step, Some(index), false, "Killing", "FailedPostStartHook");
+                self.kill(index, step, None);
             }
         }
     }
@@ -668,10 +638,11 @@ impl Worker {
         container.image = Some(image);
         match prepared.map_err(|r| r.message).and_then(|p| {
             container.user = Some(p.user.clone());
-            p.start(step.runtime, sandbox.processes.is_some(), step.now)
+            p.start(step.runtime, step.now)
         }) {
             Ok(instance) => {
                 container.phase = Phase::Running { since };
+                container.seen = true;
                 container.probes.begin(step.now, true);
                 self.put_live(index, instance, step.runtime);
             }
@@ -692,10 +663,11 @@ impl Worker {
                 entry.instance = None;
             }
             let message = self.termination_message(index, &instance, code);
-            let oom = code == 137 && instance.log.tail(1, 200).contains("Out of memory");
+            let oom = code == 137 && instance.machine.out_of_memory.load(Ordering::SeqCst);
             let container = &mut self.containers[index];
             container.probes.end();
             container.killing = None;
+            container.post_start = None;
             let reason = if oom {
                 "OOMKilled"
             } else if code == 0 {
@@ -729,14 +701,18 @@ impl Worker {
     fn probe(&mut self, step: &Step<'_, '_>) {
         let Some(live) = self.live.clone() else { return };
         for index in 0..self.containers.len() {
-            if !self.containers[index].is_running() || self.ending.is_some() {
+            if !self.containers[index].is_running()
+                || self.ending.is_some()
+                || self.doom.is_some()
+                || self.containers[index].post_start.is_some()
+            {
                 continue;
             }
             let Some(instance) = live.instance(&self.containers[index].name) else { continue };
             let container = &mut self.containers[index];
             let spec = container.spec.clone();
             for failed in container.probes.step(&instance, &spec, live.address, step.now) {
-                self.event(step, Some(index), true, "Unhealthy", format!("{} probe failed: {}", failed.kind.title(), failed.message));
+                self.event(step, Some(index), true, "Unhealthy", format!("{} probe {}", failed.kind.title(), failed.message));
                 if failed.fatal && self.containers[index].killing.is_none() {
                     let name = self.containers[index].name.clone();
                     self.event(
@@ -746,7 +722,7 @@ impl Worker {
                         "Killing",
                         format!("Container {name} failed {} probe, will be restarted", failed.kind.title().to_lowercase()),
                     );
-                    self.kill(index, step, None);
+                    self.kill(index, step, failed.grace);
                 }
             }
         }
@@ -755,7 +731,7 @@ impl Worker {
     /// A ConfigMap or Secret changed: mounted files follow, and a refused container tries again.
     pub fn refresh(&mut self, runtime: &Runtime, now: Timestamp) {
         if let Some(sandbox) = &self.sandbox {
-            volumes::refresh(runtime, &self.pod, &sandbox.volumes, now);
+            volumes::refresh(runtime, &self.pod, &sandbox.volumes, false, now);
         } else if self.mount_retry > 0 {
             self.ready_at = Some(now);
             self.dirty = true;

@@ -1,6 +1,9 @@
 //! Startup, liveness and readiness probes.
 
-use super::{live::Instance, start};
+use super::{
+    live::Instance,
+    start::{self, Ran},
+};
 use crate::network::{Failure, Listener, Protocol, Request, TlsClient, exchange_over};
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
@@ -24,7 +27,14 @@ impl ProbeKind {
     }
 }
 
-type Outcome = Arc<Mutex<Option<Result<(), String>>>>;
+/// What is not well: the probe failed, or it could not be run, which counts neither for nor against the container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Unwell {
+    Failed(String),
+    Errored(String),
+}
+
+type Outcome = Arc<Mutex<Option<Result<(), Unwell>>>>;
 
 #[derive(Debug)]
 struct Probe {
@@ -40,9 +50,12 @@ struct Probe {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failed {
     pub kind: ProbeKind,
+    /// `failed: …` or `errored and resulted in unknown state: …`.
     pub message: String,
     /// The threshold is reached: the container is to be restarted.
     pub fatal: bool,
+    /// The probe's own `terminationGracePeriodSeconds`.
+    pub grace: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -121,7 +134,8 @@ impl Probes {
         let (mut becomes_started, mut ready) = (self.started, self.ready);
         for probe in &mut self.all {
             if let Some((outcome, deadline)) = &probe.flying {
-                let result = outcome.lock().take().or_else(|| (*deadline <= now).then(|| Err(timed_out(probe, container, address))));
+                let late = || (*deadline <= now).then(|| Err(Unwell::Failed(timed_out(probe, container, address))));
+                let result = outcome.lock().take().or_else(late);
                 let Some(result) = result else { continue };
                 probe.flying = None;
                 let threshold = |name: &str, default: i64| probe.spec[name].as_i64().unwrap_or(default).max(1);
@@ -136,13 +150,24 @@ impl Probes {
                             }
                         }
                     }
-                    Err(message) => {
+                    Err(Unwell::Errored(message)) => failed.push(Failed {
+                        kind: probe.kind,
+                        message: format!("errored and resulted in unknown state: {message}"),
+                        fatal: false,
+                        grace: None,
+                    }),
+                    Err(Unwell::Failed(message)) => {
                         (probe.successes, probe.failures) = (0, probe.failures + 1);
                         let over = probe.failures >= threshold("failureThreshold", 3);
                         if over && probe.kind == ProbeKind::Readiness {
                             ready = false;
                         }
-                        failed.push(Failed { kind: probe.kind, message, fatal: over && probe.kind != ProbeKind::Readiness });
+                        failed.push(Failed {
+                            kind: probe.kind,
+                            message: format!("failed: {message}"),
+                            fatal: over && probe.kind != ProbeKind::Readiness,
+                            grace: probe.spec["terminationGracePeriodSeconds"].as_i64(),
+                        });
                     }
                 }
             }
@@ -169,8 +194,8 @@ impl Probes {
     }
 }
 
-/// A port by number or by the container's name for it.
-fn port_of(value: &Value, container: &Value) -> u16 {
+/// A port by number or by the container's name for it; 0 where there is none.
+pub fn port_of(value: &Value, container: &Value) -> u16 {
     let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
     let named =
         || container["ports"].as_array().into_iter().flatten().find(|p| p["name"] == *value).and_then(|p| p["containerPort"].as_u64());
@@ -203,10 +228,22 @@ fn timed_out(probe: &Probe, container: &Value, address: Ipv4Addr) -> String {
 fn launch(probe: &Probe, instance: &Instance, container: &Value, address: Ipv4Addr, outcome: Outcome) {
     let spec = &probe.spec;
     let sockets = instance.machine.network.sockets();
+    for kind in ["httpGet", "tcpSocket"] {
+        let port = &spec[kind]["port"];
+        if port.is_string() && port_of(port, container) == 0 {
+            let name = port.as_str().unwrap_or_default();
+            *outcome.lock() = Some(Err(Unwell::Errored(format!("couldn't find port: {name} in {name}"))));
+            return;
+        }
+    }
     if spec["exec"].is_object() {
         let command = spec["exec"]["command"].as_array().into_iter().flatten().filter_map(|a| a.as_str().map(str::to_owned)).collect();
-        start::spawn_inside(instance, command, move |code, text| {
-            *outcome.lock() = Some(if code == 0 { Ok(()) } else { Err(text) });
+        start::spawn_inside(instance, command, move |ran| {
+            *outcome.lock() = Some(match ran {
+                Ran::Exited(0, ..) => Ok(()),
+                Ran::Exited(_, text, _) => Err(Unwell::Failed(text)),
+                Ran::Failed(error) => Err(Unwell::Errored(error)),
+            });
         });
     } else if spec["httpGet"].is_object() {
         let (url, port, path) = url(spec, container, address);
@@ -216,7 +253,7 @@ fn launch(probe: &Probe, instance: &Instance, container: &Value, address: Ipv4Ad
             other => format!("Get {url:?}: dial tcp {address}:{port}: connect: {}", other.to_string().to_lowercase()),
         };
         match sockets.find(Protocol::Tcp, port) {
-            None => *outcome.lock() = Some(Err(refused(Failure::Refused))),
+            None => *outcome.lock() = Some(Err(Unwell::Failed(refused(Failure::Refused)))),
             // TLS: what is said behind it is not simulated, only that somebody listens.
             Some(Listener::Silent) if spec["httpGet"]["scheme"] == "HTTPS" => *outcome.lock() = Some(Ok(())),
             Some(listener) => {
@@ -236,8 +273,8 @@ fn launch(probe: &Probe, instance: &Instance, container: &Value, address: Ipv4Ad
                     Box::pin(async move {
                         let result = match exchange_over(&listener, request, tls.as_ref(), peer).await {
                             Ok(response) if (200..400).contains(&response.status) => Ok(()),
-                            Ok(response) => Err(format!("HTTP probe failed with statuscode: {}", response.status)),
-                            Err(failure) => Err(refused(failure)),
+                            Ok(response) => Err(Unwell::Failed(format!("HTTP probe failed with statuscode: {}", response.status))),
+                            Err(failure) => Err(Unwell::Failed(refused(failure))),
                         };
                         *outcome.lock() = Some(result);
                     }),
@@ -248,12 +285,15 @@ fn launch(probe: &Probe, instance: &Instance, container: &Value, address: Ipv4Ad
         let (field, grpc) = if spec["grpc"].is_object() { (&spec["grpc"]["port"], true) } else { (&spec["tcpSocket"]["port"], false) };
         let port = port_of(field, container);
         let result = match sockets.find(Protocol::Tcp, port) {
-            Some(Listener::Http(_)) if grpc => Err(format!(
-                "error: this server does not implement the grpc health protocol (grpc.health.v1.Health): service {address}:{port}"
-            )),
+            Some(Listener::Silent) => Ok(()),
+            // Nobody else speaks HTTP/2: the client waits for its preface until its time is over.
+            _ if grpc => {
+                let seconds = spec["timeoutSeconds"].as_i64().unwrap_or(1).max(1);
+                let why = format!("timeout: failed to connect service \"{address}:{port}\" within {seconds}s: context deadline exceeded");
+                Err(Unwell::Failed(why))
+            }
             Some(_) => Ok(()),
-            None if grpc => Err(format!("timeout: failed to connect service \"{address}:{port}\" within 1s: context deadline exceeded")),
-            None => Err(format!("dial tcp {address}:{port}: connect: connection refused")),
+            None => Err(Unwell::Failed(format!("dial tcp {address}:{port}: connect: connection refused"))),
         };
         *outcome.lock() = Some(result);
     }

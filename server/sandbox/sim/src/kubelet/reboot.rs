@@ -71,8 +71,15 @@ impl Worker {
             (container.name.clone(), ContainerLive { instance: None, log, previous })
         });
         let containers = Mutex::new(containers.filter(|(_, held)| held.log.is_some() || held.previous.is_some()).collect());
-        let live = Live { address: Ipv4Addr::UNSPECIFIED, sockets: Arc::default(), containers, kept: Default::default() };
-        let live = Arc::new(live);
+        let live = Arc::new(Live {
+            folder: Live::folder_of(&self.pod),
+            node: self.node.clone(),
+            volumes: Vec::new(),
+            address: Ipv4Addr::UNSPECIFIED,
+            sockets: Arc::default(),
+            containers,
+            kept: Default::default(),
+        });
         runtime.pods.lock().insert(uid, Arc::clone(&live));
         self.live = Some(live);
     }

@@ -7,14 +7,15 @@ use super::{
 };
 use crate::{
     bootstrap::{self, ClusterSpec},
-    catalogue::{ImageCatalogue, LookupError, Resolved},
-    network::{self, Fabric, Listener, Place, Protocol, Sockets},
+    catalogue::{ImageCatalogue, LookupError, Resolved, ToolSet, Tools},
+    network::{self, Fabric, Handler, Listener, Place, Protocol, Request, Response, Sockets},
     shell::{
         filesystem::{Inode, Tree},
         machine::{Gpu, Processes, Timer},
     },
 };
 use apiserver::{Client, Server};
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -108,6 +109,7 @@ impl Runtime {
             if i == bootstrap::control_plane_index(spec) {
                 api_server = Some((node.name.clone(), network::api_server(server, &node.name, made.address)));
             }
+            made.sockets.listen(Protocol::Tcp, 10248, "kubelet", Listener::Http(Arc::new(Healthy)));
             fabric.add(made.address, Place { sockets: Arc::clone(&made.sockets), pod: String::new() });
             nodes.insert(node.name.clone(), made);
         }
@@ -192,6 +194,11 @@ impl Runtime {
         Arc::clone(self.claims.lock().entry(volume.to_owned()).or_insert_with(|| Arc::new(make())))
     }
 
+    /// The node's files where somebody has asked for them.
+    pub fn present_tree(&self, node: &str) -> Option<Arc<Tree>> {
+        self.nodes.lock().get(node)?.tree.clone()
+    }
+
     /// The node's own files, as far as a hostPath can show them.
     pub fn node_tree(&self, node: &str, now: Timestamp) -> Arc<Tree> {
         let mut nodes = self.nodes.lock();
@@ -206,23 +213,32 @@ impl Runtime {
         }
         let tree = Tree::new(0o755, NODE_BYTES, now);
         let folders = [
-            "/bin",
             "/boot",
             "/home",
             "/kind",
-            "/opt",
+            "/lib64",
+            "/media",
+            "/mnt",
+            "/opt/cni/bin",
             "/run",
             "/srv",
             "/sys",
-            "/usr",
+            "/usr/bin",
+            "/usr/lib/modules",
+            "/usr/sbin",
             "/proc",
             "/var/log/pods",
             "/var/log/containers",
+            "/var/lib/kubelet/checkpoints",
+            "/var/lib/kubelet/pki",
+            "/var/lib/kubelet/plugins",
+            "/var/lib/kubelet/plugins_registry",
+            "/var/lib/kubelet/pod-resources",
             "/var/lib/kubelet/pods",
             "/etc/kubernetes/pki",
             "/etc/cni/net.d",
-            "/lib/modules",
             "/run/containerd",
+            "/var/lib/etcd",
             "/var/lib/containerd",
         ];
         for folder in folders {
@@ -231,18 +247,62 @@ impl Runtime {
         tree.put("/tmp", Inode::directory(0o1777).at(now));
         tree.put("/root", Inode::directory(0o700).at(now));
         tree.put("/var/lib/kubelet/device-plugins", Inode::directory(0o750).at(now));
-        tree.put("/var/lib/kubelet/device-plugins/kubelet.sock", Inode::file("", 0o755).at(now));
-        tree.put("/run/containerd/containerd.sock", Inode::file("", 0o660).at(now));
+        tree.put("/var/lib/kubelet/device-plugins/kubelet.sock", Inode::socket(0o755).at(now));
+        tree.put("/run/containerd/containerd.sock", Inode::socket(0o660).at(now));
+        for link in ["bin", "lib", "sbin"] {
+            tree.put(&format!("/{link}"), Inode::symlink(format!("usr/{link}")).at(now));
+        }
+        tree.put("/var/run", Inode::symlink("/run").at(now));
+        for name in crate::shell::commands::NAMES.iter().filter(|name| NODE_TOOLS.has(name)).chain(NODE_PROGRAMS) {
+            tree.put(&format!("/usr/bin/{name}"), Inode::file("\x7fELF", 0o755).at(now));
+        }
+        for (file, text) in [
+            ("/var/lib/kubelet/config.yaml", "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"),
+            ("/var/lib/kubelet/kubeadm-flags.env", "KUBELET_KUBEADM_ARGS=\"\"\n"),
+            ("/etc/containerd/config.toml", "version = 2\n"),
+            ("/var/lib/kubelet/actuated_pods_state", "{}\n"),
+            ("/var/lib/kubelet/allocated_pods_state", "{}\n"),
+            ("/var/lib/kubelet/dra_manager_state", "{}\n"),
+            ("/var/lib/kubelet/instance-config.yaml", ""),
+            ("/var/lib/kubelet/cpu_manager_state", "{}\n"),
+            ("/var/lib/kubelet/memory_manager_state", "{}\n"),
+            ("/var/lib/kubelet/pki/kubelet-client-current.pem", ""),
+            ("/var/lib/kubelet/pki/kubelet.crt", ""),
+            ("/var/lib/kubelet/pki/kubelet.key", ""),
+        ] {
+            tree.put(file, Inode::file(format!("{text}# cordon.dev/simulated\n"), 0o644).at(now));
+        }
+        for file in [
+            "apiserver-etcd-client.crt",
+            "apiserver-etcd-client.key",
+            "apiserver-kubelet-client.crt",
+            "apiserver-kubelet-client.key",
+            "apiserver.crt",
+            "apiserver.key",
+            "ca.crt",
+            "ca.key",
+            "etcd/ca.crt",
+            "etcd/ca.key",
+            "front-proxy-ca.crt",
+            "front-proxy-ca.key",
+            "front-proxy-client.crt",
+            "front-proxy-client.key",
+            "sa.key",
+            "sa.pub",
+        ] {
+            let mode = if file.ends_with("key") { 0o600 } else { 0o644 };
+            tree.put(&format!("/etc/kubernetes/pki/{file}"), Inode::file("# cordon.dev/simulated: no key is here\n", mode).at(now));
+        }
         for file in ["admin", "controller-manager", "kubelet", "scheduler", "super-admin"] {
             let text = format!(
-                "apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: c2ltdWxhdGVk\n    server: https://{node}:6443\n  name: simulated\ncontexts: []\ncurrent-context: \"\"\nkind: Config\npreferences: {{}}\nusers: [] # cordon.dev/simulated: no credentials are here\n"
+                "apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: c2ltdWxhdGVk\n    server: https://{node}:6443\n  name: simulated\ncontexts: []\ncurrent-context: \"\"\nkind: Config\npreferences: {{}}\nusers:\n- name: simulated\n  user:\n    client-certificate-data: c2ltdWxhdGVk # cordon.dev/simulated: no credentials are here\n    client-key-data: c2ltdWxhdGVk\n"
             );
             tree.put(&format!("/etc/kubernetes/{file}.conf"), Inode::file(text, 0o600).at(now));
         }
         for file in ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"] {
             tree.put(
                 &format!("/etc/kubernetes/manifests/{file}.yaml"),
-                Inode::file(format!("# cordon.dev/simulated: {file} is part of the embedded cluster\n"), 0o600).at(now),
+                Inode::file(format!("apiVersion: v1\nkind: Pod # cordon.dev/simulated: it is part of the embedded cluster\nmetadata:\n  name: {file}\n  namespace: kube-system\n"), 0o600).at(now),
             );
         }
         tree.put("/etc/hostname", Inode::file(format!("{node}\n"), 0o644).at(now));
@@ -323,6 +383,23 @@ impl Runtime {
 fn preloaded(catalogue: &ImageCatalogue) -> BTreeSet<String> {
     catalogue.images().filter(|image| image.preloaded).map(|image| image.repository.clone()).collect()
 }
+
+/// The kubelet's health check on its own port.
+#[derive(Debug)]
+struct Healthy;
+
+impl Handler for Healthy {
+    fn handle(&self, _: Request) -> BoxFuture<'_, Response> {
+        Box::pin(std::future::ready(Response::text(200, "ok")))
+    }
+}
+
+/// What a node's own shell can run: Debian's tools, and those that a node needs.
+pub static NODE_TOOLS: std::sync::LazyLock<Tools> = std::sync::LazyLock::new(|| Tools {
+    set: ToolSet::Debian,
+    extra: ["ps", "ip", "kill", "mount", "umount", "ss", "hostname", "ping"].map(str::to_owned).to_vec(),
+});
+const NODE_PROGRAMS: &[&str] = &["containerd", "crictl", "ctr", "kubeadm", "kubectl", "kubelet", "runc", "systemctl"];
 
 fn gpu_uuid(node: &str, index: u32) -> String {
     let digest = hex::encode(Sha256::digest(format!("cordon.dev/simulated gpu {node} {index}")));

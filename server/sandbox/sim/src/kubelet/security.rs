@@ -49,7 +49,8 @@ const CAPABILITIES: &[&str] = &[
 ];
 /// containerd's default set.
 const DEFAULT: u64 = 0xa804_25fb;
-const ALL: u64 = (1 << 41) - 1;
+/// Every capability.
+pub const ALL: u64 = (1 << 41) - 1;
 
 /// What the process is given.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,17 +14,20 @@ use crate::{
     network::{Listener, PodNetwork, Resolver, Sockets},
     shell::{
         commands,
-        filesystem::{Inode, Kind, Mount, MountKind, ROOT, Tree, View},
+        filesystem::{Credentials, Inode, Kind, Mount, MountKind, ROOT, Tree, View},
         machine::{Announce, Control, Facts, Gpu, Machine, ProcessEntry, Processes, Spawner as _, Timer},
         process::Process,
         streams::{Input, Output},
     },
 };
+use bytes::Bytes;
 use jiff::Timestamp;
 use machinery::{gvr, object};
 use parking_lot::Mutex;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc};
+use tokio::sync::mpsc;
 
 /// Where a pod lives, for the containers in it.
 #[derive(Debug, Clone)]
@@ -92,6 +95,7 @@ pub struct Prepared {
     arguments: Vec<String>,
     tasks: Arc<ContainerTasks>,
     log: Arc<Log>,
+    keyboard: Option<mpsc::Sender<Bytes>>,
     known: bool,
     pub user: (i64, i64, Vec<i64>),
 }
@@ -160,12 +164,24 @@ pub fn prepare(
         nodes.get(&sandbox.node).map_or((0, 1, sandbox.address, None), |n| (n.memory, n.cpus, n.address, Some(Arc::clone(&n.processes))))
     };
     let sysctls = spec["securityContext"]["sysctls"].as_array().into_iter().flatten();
-    let port_start = sysctls.filter(|s| s["name"] == "net.ipv4.ip_unprivileged_port_start").find_map(|s| s["value"].as_str()?.parse().ok());
-    let processes = if host("hostPID") { host_processes } else { sandbox.processes.clone() }.unwrap_or_default();
-    if host("hostPID") && processes.count() == 0 {
-        for program in ["/sbin/init", "/usr/bin/containerd", "/usr/bin/kubelet"] {
-            processes.add(entry(&[program.to_owned()], &effective, &[], now, Arc::default(), false));
+    let sysctls: BTreeMap<String, String> =
+        sysctls.filter_map(|s| Some((s["name"].as_str()?.to_owned(), s["value"].as_str()?.to_owned()))).collect();
+    let port_start = sysctls.get("net.ipv4.ip_unprivileged_port_start").and_then(|value| value.parse().ok());
+    let host_processes = host_processes.unwrap_or_default();
+    if host("hostPID") && host_processes.count() == 0 {
+        let files = Arc::new(node_view(runtime, &sandbox.node, now));
+        for arguments in NODE_PROGRAMS {
+            host_processes.add(node_process(arguments, &files, now));
         }
+    }
+    // A debugging container may share the processes of the one that it looks at.
+    let target = container["targetContainerName"]
+        .as_str()
+        .and_then(|target| Some(Arc::clone(&runtime.pods.lock().get(object::uid(pod))?.instance(target)?.machine.processes)));
+    let processes =
+        if host("hostPID") { Arc::clone(&host_processes) } else { target.or_else(|| sandbox.processes.clone()).unwrap_or_default() };
+    if !host("hostPID") {
+        host_processes.hold(&processes);
     }
     let network = PodNetwork {
         fabric: Arc::clone(&runtime.fabric),
@@ -193,25 +209,32 @@ pub fn prepare(
             privileged: effective.privileged,
             host_pid: host("hostPID"),
             host_network: host("hostNetwork"),
+            container: name.to_owned(),
+            sysctls,
         },
         image: Arc::clone(&image.image),
         tools: image.image.tools.clone(),
-        view,
+        view: Arc::new(view),
         processes,
         network: Arc::new(network),
         timer: Arc::clone(&timer),
         spawner: tasks.clone(),
         accounts: image.image.run_as.accounts.iter().map(|a| (a.name.clone(), a.uid, a.gid)).collect(),
         announce: Arc::new(NodeLink { runtime: Arc::downgrade(runtime), node: sandbox.node.clone() }),
+        out_of_memory: Arc::default(),
     });
     let log = Arc::new(Log::new(&timer));
     let sink = |stderr| Output::Log { sink: log.clone(), stderr };
+    let (keyboard, receiver) = mpsc::channel(16);
+    let mut input = Input::channel(receiver);
+    input.terminal = container["tty"] == true;
+    let keyboard = (container["stdin"] == true).then_some(keyboard);
     let process = Process {
         machine: Arc::clone(&machine),
         who: effective.who.clone(),
         environment,
         directory,
-        stdin: Input::empty(),
+        stdin: if keyboard.is_some() { input } else { Input::empty() },
         stdout: sink(false),
         stderr: sink(true),
         pid: 0,
@@ -222,34 +245,65 @@ pub fn prepare(
         name: name.to_owned(),
     };
     let user = (effective.who.uid, effective.who.gid, [vec![effective.who.gid], effective.who.groups].concat());
-    Ok(Prepared { machine, process, arguments, tasks, log, known: image.known, user })
+    Ok(Prepared { machine, process, arguments, tasks, log, keyboard, known: image.known, user })
 }
 
-fn entry(
-    arguments: &[String],
-    effective: &Effective,
-    environment: &[(String, String)],
-    now: Timestamp,
-    control: Arc<Control>,
-    init: bool,
-) -> ProcessEntry {
+/// What runs on a node beside its pods, as its process list shows it.
+const NODE_PROGRAMS: &[&[&str]] = &[
+    &["/lib/systemd/systemd"],
+    &["/usr/lib/systemd/systemd-journald"],
+    &["/usr/bin/containerd"],
+    &[
+        "/usr/bin/kubelet",
+        "--bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf",
+        "--kubeconfig=/etc/kubernetes/kubelet.conf",
+        "--config=/var/lib/kubelet/config.yaml",
+    ],
+];
+
+fn node_process(arguments: &[&str], files: &Arc<View>, now: Timestamp) -> ProcessEntry {
     ProcessEntry {
         pid: 0,
         parent: 0,
-        arguments: arguments.to_vec(),
-        who: effective.who.clone(),
-        environment: Arc::new(environment.to_vec()),
+        arguments: arguments.iter().map(|a| (*a).to_owned()).collect(),
+        who: Credentials { capabilities: security::ALL, ..Credentials::default() },
+        environment: Arc::default(),
         started: now,
-        control,
-        init,
+        control: Arc::default(),
+        // Nobody ends them: a node without its kubelet is not simulated.
+        init: true,
         container: String::new(),
+        root: Some(Arc::clone(files)),
+        from_outside: false,
     }
+}
+
+/// A node's own files, as its own processes see them.
+fn node_view(runtime: &Runtime, node: &str, now: Timestamp) -> View {
+    let mount = |path: &str, tree: Arc<Tree>, kind, source: &str, file_system: &str| Mount {
+        path: path.to_owned(),
+        tree,
+        root: ROOT,
+        read_only: false,
+        kind,
+        source: source.to_owned(),
+        file_system: file_system.to_owned(),
+        options: ",relatime".to_owned(),
+    };
+    let kernel = Arc::new(Tree::new(0o555, 0, now));
+    let view = View::new(mount("/", runtime.node_tree(node, now), MountKind::Tree, "overlay", "overlay"));
+    view.mount(mount("/proc", Arc::clone(&kernel), MountKind::Proc, "proc", "proc"), now);
+    view.mount(mount("/sys", kernel, MountKind::Sys, "sysfs", "sysfs"), now);
+    view
 }
 
 /// The runtime's words where a program cannot be executed.
 pub fn cannot_execute(process: &Process, program: &str) -> Option<String> {
     let why = match commands::locate(process, program, process.environment.get("PATH").map(String::as_str)) {
         commands::Located::Program => return None,
+        commands::Located::Denied if process.find(program, true).is_ok_and(|found| found.inode.is_directory()) => {
+            "is a directory".to_owned()
+        }
         commands::Located::Denied => "permission denied".to_owned(),
         commands::Located::Missing if program.contains('/') => format!("stat {program}: no such file or directory"),
         commands::Located::Missing => "executable file not found in $PATH".to_owned(),
@@ -259,8 +313,8 @@ pub fn cannot_execute(process: &Process, program: &str) -> Option<String> {
 
 impl Prepared {
     /// Starts the first process (`Started`), or gives the runtime's message (`RunContainerError`).
-    pub fn start(self, runtime: &Arc<Runtime>, shared_pid: bool, now: Timestamp) -> Result<Instance, String> {
-        let Self { machine, mut process, arguments, tasks, log, known, .. } = self;
+    pub fn start(self, runtime: &Arc<Runtime>, now: Timestamp) -> Result<Instance, String> {
+        let Self { machine, mut process, arguments, tasks, log, keyboard, known, .. } = self;
         // What an undescribed image's own program is called, nobody knows: it runs.
         let missing = commands::locate(&process, &arguments[0], None) == commands::Located::Missing;
         let run = if missing && !known { machine.image.entrypoint.clone() } else { arguments.clone() };
@@ -293,12 +347,14 @@ impl Prepared {
             environment: Arc::new(environment),
             started: now,
             control: Arc::clone(&process.control),
-            init: !shared_pid && !machine.facts.host_pid,
-            container: process.name.clone(),
+            init: machine.processes.count() == 0,
+            container: machine.facts.container.clone(),
+            root: Some(Arc::clone(&machine.view)),
+            from_outside: false,
         };
         let pid = machine.processes.add(entry);
         process.pid = pid;
-        let template = process.clone();
+        let template = Process { stdin: Input::empty(), ..process.clone() };
         let exit = Arc::new(Mutex::new(None));
         let (done, ended) = (Arc::clone(&exit), Arc::clone(&log));
         let processes = Arc::clone(&machine.processes);
@@ -308,7 +364,7 @@ impl Prepared {
             ended.end();
             *done.lock() = Some(code & 255);
         }));
-        Ok(Instance { machine, template, tasks, pid, task, exit, log, sessions: Arc::default() })
+        Ok(Instance { machine, template, tasks, pid, task, exit, log, stdin: Arc::new(Mutex::new(keyboard)), sessions: Arc::default() })
     }
 }
 
@@ -405,7 +461,11 @@ fn view(
         let mut root = volume.root;
         if let Some(sub) = sub.filter(|s| !s.is_empty()) {
             // The first name may be a link that the atomic writer made.
-            root = follow(&volume.tree, volume.root, &sub).unwrap_or_else(|| volume.tree.put(&sub, Inode::directory(0o750).at(now)));
+            // A folder that is missing is made with the volume's own mode.
+            let mode = volume.tree.get(volume.root).map_or(0o750, |inode| inode.mode);
+            root = follow(&volume.tree, volume.root, &sub)
+                .or_else(|| make_below(&volume.tree, volume.root, &sub, &Inode::directory(mode).at(now)))
+                .unwrap_or(root);
         }
         let path = mount["mountPath"].as_str().unwrap_or_default();
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
@@ -419,6 +479,7 @@ fn view(
                 read_only,
                 source: volume.source.clone(),
                 file_system: volume.file_system.to_owned(),
+                options: volume.options.clone(),
                 ..over(&path, &volume.tree, root)
             },
             now,
@@ -429,6 +490,12 @@ fn view(
         view.set_read_only("/");
     }
     Ok(view)
+}
+
+/// The folder `path` below `root`, with every folder on the way.
+fn make_below(tree: &Tree, root: u64, path: &str, folder: &Inode) -> Option<u64> {
+    let parts = path.split('/').filter(|part| !part.is_empty());
+    parts.into_iter().try_fold(root, |at, part| tree.child(at, part).or_else(|| tree.add(at, part, folder.clone()).ok()))
 }
 
 fn follow(tree: &Tree, root: u64, path: &str) -> Option<u64> {
@@ -478,7 +545,7 @@ fn root_tree(image: &Resolved, now: Timestamp) -> Tree {
         } else {
             tree.put("/bin/busybox", Inode::file("\x7fELF", 0o755).at(now));
             for name in programs {
-                tree.put(&format!("/bin/{name}"), Inode::file("\x7fELF", 0o755).at(now));
+                tree.put(&format!("/bin/{name}"), Inode::symlink("/bin/busybox").at(now));
             }
         }
     }
@@ -492,7 +559,7 @@ fn root_tree(image: &Resolved, now: Timestamp) -> Tree {
         std::iter::once("root:x:0:\n".to_owned()).chain(accounts.iter().map(|a| format!("{}:x:{}:\n", a.name, a.gid))).collect();
     tree.put("/etc/passwd", Inode::file(passwd, 0o644).at(now));
     tree.put("/etc/group", Inode::file(group, 0o644).at(now));
-    tree.put("/etc/shadow", Inode::file("root:*:::::::\n", 0o600).at(now));
+    tree.put("/etc/shadow", Inode::file("root:*:::::::\n", 0o640).at(now));
     if !image.os.is_empty() {
         let (id, version) = image.os.split_once(' ').unwrap_or((&image.os, ""));
         tree.put(
@@ -560,6 +627,9 @@ fn device_tree(privileged: bool, gpus: &[Gpu], now: Timestamp) -> Tree {
             tree.put(name, Inode::device(10, u32::try_from(i).unwrap_or(0)).at(now));
         }
     }
+    for number in (0..16).filter(|_| privileged) {
+        tree.put(&format!("tty{number}"), Inode::device(4, number).at(now));
+    }
     for gpu in gpus {
         tree.put(&format!("nvidia{}", gpu.index), Inode::device(195, gpu.index).at(now));
     }
@@ -571,15 +641,30 @@ fn device_tree(privileged: bool, gpus: &[Gpu], now: Timestamp) -> Tree {
     tree
 }
 
+/// The process namespace of a pod whose containers share it: the sandbox's own program is the first.
+pub fn shared_processes(now: Timestamp) -> Arc<Processes> {
+    let processes = Arc::<Processes>::default();
+    let who = Credentials { uid: 65_535, gid: 65_535, ..Credentials::default() };
+    processes.add(ProcessEntry { who, root: None, ..node_process(&["/pause"], &Arc::new(View::empty(now)), now) });
+    processes
+}
+
 /// The pod's sandbox files and resolver.
 pub fn sandbox_files(runtime: &Runtime, pod: &Value, hostname: &str, address: Ipv4Addr, now: Timestamp) -> (Arc<Tree>, Resolver) {
     let spec = &pod["spec"];
     let namespace = object::namespace(pod);
     let mut hosts: BTreeMap<String, Ipv4Addr> =
         BTreeMap::from([("localhost".to_owned(), Ipv4Addr::LOCALHOST), (hostname.to_lowercase(), address)]);
-    let mut text = "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\nfe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n".to_owned();
-    text.push_str(&match spec["subdomain"].as_str().filter(|s| !s.is_empty()) {
-        Some(subdomain) => format!("{address}\t{hostname}.{subdomain}.{namespace}.svc.cluster.local\t{hostname}\n"),
+    let whose = if spec["hostNetwork"] == true { " (host network)" } else { "" };
+    let mut text = format!(
+        "# Kubernetes-managed hosts file{whose}.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\nfe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n"
+    );
+    text.push_str(&match spec["subdomain"].as_str().filter(|s| !s.is_empty() && spec["hostNetwork"] != true) {
+        Some(subdomain) => {
+            let full = format!("{hostname}.{subdomain}.{namespace}.svc.cluster.local");
+            hosts.insert(full.to_lowercase(), address);
+            format!("{address}\t{full}\t{hostname}\n")
+        }
         None => format!("{address}\t{hostname}\n"),
     });
     let aliases: Vec<&Value> = spec["hostAliases"].as_array().into_iter().flatten().collect();
@@ -594,37 +679,56 @@ pub fn sandbox_files(runtime: &Runtime, pod: &Value, hostname: &str, address: Ip
             }
         }
     }
-    let policy = spec["dnsPolicy"].as_str().unwrap_or("ClusterFirst");
-    let cluster = policy == "ClusterFirstWithHostNet" || (policy == "ClusterFirst" && spec["hostNetwork"] != true);
-    let dns = runtime.client.get(gvr::SERVICES, "kube-system", "kube-dns").and_then(|s| s["spec"]["clusterIP"].as_str()?.parse().ok());
-    let mut nameserver = if cluster { dns.unwrap_or(Ipv4Addr::new(10, 96, 0, 10)) } else { Ipv4Addr::new(172, 18, 0, 1) };
-    let mut search: Vec<String> = if cluster {
-        vec![format!("{namespace}.svc.cluster.local"), "svc.cluster.local".to_owned(), "cluster.local".to_owned()]
-    } else {
-        Vec::new()
-    };
-    let config = &spec["dnsConfig"];
-    let mut cluster = cluster;
-    if let Some(own) = config["nameservers"].as_array().and_then(|n| n.first()).and_then(|n| n.as_str()?.parse().ok())
-        && policy == "None"
-    {
-        nameserver = own;
-        cluster = Some(own) == dns;
-    }
-    search.extend(config["searches"].as_array().into_iter().flatten().filter_map(|s| s.as_str().map(str::to_owned)));
-    let option =
-        config["options"].as_array().into_iter().flatten().find(|o| o["name"] == "ndots").and_then(|o| o["value"].as_str()?.parse().ok());
-    let ndots = option.unwrap_or(if cluster { 5 } else { 1 });
-    let mut resolv = if search.is_empty() { String::new() } else { format!("search {}\n", search.join(" ")) };
-    resolv.push_str(&format!("nameserver {nameserver}\n"));
-    if cluster || option.is_some() {
-        resolv.push_str(&format!("options ndots:{ndots}\n"));
-    }
+    let (resolv, resolver) = resolver(runtime, spec, namespace, hosts);
     let files = Tree::new(0o755, 1 << 20, now);
     files.put("hosts", Inode::file(text, 0o644).at(now));
     files.put("resolv.conf", Inode::file(resolv, 0o644).at(now));
     files.put("hostname", Inode::file(format!("{hostname}\n"), 0o644).at(now));
-    (Arc::new(files), Resolver { cluster, nameserver, search, ndots, hosts })
+    (Arc::new(files), resolver)
+}
+
+/// `/etc/resolv.conf` as the policy and the pod's own settings make it (pkg/kubelet/network/dns/dns.go), and what it means.
+fn resolver(runtime: &Runtime, spec: &Value, namespace: &str, hosts: BTreeMap<String, Ipv4Addr>) -> (String, Resolver) {
+    let policy = spec["dnsPolicy"].as_str().unwrap_or("ClusterFirst");
+    let of_cluster = policy == "ClusterFirstWithHostNet" || (policy == "ClusterFirst" && spec["hostNetwork"] != true);
+    let dns = runtime.client.get(gvr::SERVICES, "kube-system", "kube-dns").and_then(|s| s["spec"]["clusterIP"].as_str()?.parse().ok());
+    let dns = dns.unwrap_or(Ipv4Addr::new(10, 96, 0, 10));
+    let (mut servers, mut search, mut options): (Vec<String>, Vec<String>, Vec<(String, String)>) = match policy {
+        "None" => (Vec::new(), Vec::new(), Vec::new()),
+        _ if of_cluster => (
+            vec![dns.to_string()],
+            vec![format!("{namespace}.svc.cluster.local"), "svc.cluster.local".to_owned(), "cluster.local".to_owned()],
+            vec![("ndots".to_owned(), "5".to_owned())],
+        ),
+        // The node's own file.
+        _ => (vec!["172.18.0.1".to_owned()], Vec::new(), Vec::new()),
+    };
+    let config = &spec["dnsConfig"];
+    let more = |list: &mut Vec<String>, key: &str| {
+        for item in config[key].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            if !list.iter().any(|held| held == item) {
+                list.push(item.to_owned());
+            }
+        }
+    };
+    more(&mut servers, "nameservers");
+    more(&mut search, "searches");
+    for option in config["options"].as_array().into_iter().flatten() {
+        let (name, value) = (option["name"].as_str().unwrap_or_default(), option["value"].as_str().unwrap_or_default().to_owned());
+        match options.iter_mut().find(|(held, _)| held == name) {
+            Some((_, held)) => *held = value,
+            None => options.push((name.to_owned(), value)),
+        }
+    }
+    let ndots = options.iter().find(|(name, _)| name == "ndots").and_then(|(_, value)| value.parse().ok()).unwrap_or(1);
+    let mut resolv = if search.is_empty() { String::new() } else { format!("search {}\n", search.join(" ")) };
+    resolv.extend(servers.iter().map(|server| format!("nameserver {server}\n")));
+    if !options.is_empty() {
+        let words: Vec<_> = options.iter().map(|(n, v)| if v.is_empty() { n.clone() } else { format!("{n}:{v}") }).collect();
+        resolv.push_str(&format!("options {}\n", words.join(" ")));
+    }
+    let nameserver = servers.first().and_then(|server| server.parse().ok()).unwrap_or(Ipv4Addr::LOCALHOST);
+    (resolv, Resolver { cluster: nameserver == dns, nameserver, search, ndots, hosts })
 }
 
 /// Ends an instance at once: processes, tasks, sessions, ports.
@@ -640,23 +744,37 @@ pub fn kill(runtime: &Runtime, instance: &Instance, code: i32) {
     instance.exit.lock().get_or_insert(code);
 }
 
+/// How a background task inside a container ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ran {
+    /// Exit code, everything that it wrote, and what of it went to the error stream.
+    Exited(i32, String, String),
+    /// The runtime could not start it.
+    Failed(String),
+}
+
 /// A background task inside the container, as a probe or a hook.
-pub fn spawn_inside(instance: &Instance, arguments: Vec<String>, done: impl FnOnce(i32, String) + Send + 'static) {
-    let (output, buffer) = Output::buffer();
+pub fn spawn_inside(instance: &Instance, arguments: Vec<String>, done: impl FnOnce(Ran) + Send + 'static) {
+    let (stdout, both) = Output::buffer();
+    let (stderr, errors) = Output::buffer();
     let mut process = Process {
-        stdout: output.clone(),
-        stderr: output,
+        stdout: stdout.clone(),
+        stderr: Output::Both(Box::new(stdout), Box::new(stderr)),
         stdin: Input::empty(),
         control: Arc::new(Control::default()),
+        pid: 0,
         ..instance.template.clone()
     };
     if let Some(why) = cannot_execute(&process, arguments.first().map_or("", String::as_str)) {
-        done(126, format!("OCI runtime exec failed: exec failed: unable to start container process: {why}: unknown"));
+        let id = hex::encode(Sha256::digest(format!("{}{arguments:?}", instance.pid)));
+        done(Ran::Failed(format!(
+            "rpc error: code = Unknown desc = failed to exec in container: failed to start exec {id:?}: OCI runtime exec failed: exec failed: unable to start container process: {why}: unknown"
+        )));
         return;
     }
     instance.tasks.spawn(Box::pin(async move {
         let code = commands::run(&mut process, &arguments).await;
-        let text = String::from_utf8_lossy(&buffer.lock()).into_owned();
-        done(code, text);
+        let text = |buffer: &Mutex<Vec<u8>>| String::from_utf8_lossy(&buffer.lock()).into_owned();
+        done(Ran::Exited(code, text(&both), text(&errors)));
     }));
 }

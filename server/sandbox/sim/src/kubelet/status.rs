@@ -26,7 +26,11 @@ pub fn build(worker: &Worker, stored: &Value, now: Timestamp) -> Value {
         status.insert("conditions".to_owned(), conditions);
         return Value::Object(status);
     }
-    let phase = phase(worker);
+    let phase = if worker.doom.is_some() { "Failed" } else { phase(worker) };
+    if let Some((reason, message)) = &worker.doom {
+        status.insert("reason".to_owned(), (*reason).into());
+        status.insert("message".to_owned(), message.clone().into());
+    }
     status.insert("phase".to_owned(), phase.into());
     let node = worker.host_address.to_string();
     status.insert("hostIP".to_owned(), node.clone().into());
@@ -35,19 +39,18 @@ pub fn build(worker: &Worker, stored: &Value, now: Timestamp) -> Value {
         status.insert("podIP".to_owned(), sandbox.address.to_string().into());
         status.insert("podIPs".to_owned(), json!([{"ip": sandbox.address.to_string()}]));
     }
-    let before = !worker.initialized();
     for (key, roles) in [
         ("initContainerStatuses", &[Role::Init, Role::Sidecar][..]),
         ("containerStatuses", &[Role::Regular]),
         ("ephemeralContainerStatuses", &[Role::Ephemeral]),
     ] {
-        let list: Vec<Value> = worker
-            .containers
-            .iter()
-            .filter(|c| roles.contains(&c.role))
-            .map(|c| container(worker, c, before && c.role == Role::Regular))
-            .collect();
+        let mut list: Vec<&Container> = worker.containers.iter().filter(|c| roles.contains(&c.role)).collect();
+        // The kubelet sorts by name what does not start in an order.
+        if key != "initContainerStatuses" {
+            list.sort_by(|a, b| a.name.cmp(&b.name));
+        }
         if !list.is_empty() {
+            let list: Vec<Value> = list.into_iter().map(|c| container(worker, c)).collect();
             status.insert(key.to_owned(), list.into());
         }
     }
@@ -56,43 +59,37 @@ pub fn build(worker: &Worker, stored: &Value, now: Timestamp) -> Value {
     Value::Object(status)
 }
 
-fn container(worker: &Worker, c: &Container, before: bool) -> Value {
-    // Init containers behind the running one wait too.
-    let waits = before
-        || (matches!(c.role, Role::Init | Role::Sidecar)
-            && c.phase == Phase::Idle
-            && c.restarts == 0
-            && worker.sandbox.is_some()
-            && worker.waits_for_earlier(&c.name));
-    let mut state = c.state(waits);
+fn container(worker: &Worker, c: &Container) -> Value {
+    // In a pod with init containers everything that has not started says that the pod initializes.
+    let mut state = c.state(worker.containers.iter().any(|c| matches!(c.role, Role::Init | Role::Sidecar)));
     if let Some(message) =
         state["waiting"]["message"].as_str().and_then(|m| m.strip_suffix("pod=POD").map(|m| format!("{m}pod={}", worker.full_name())))
     {
         state["waiting"]["message"] = message.into();
     }
-    let last = c.last.as_ref().map_or_else(|| json!({}), |t| json!({"terminated": t.to_value()}));
-    let known = c.image.as_ref().filter(|_| !c.container_id.is_empty());
+    // The kubelet keeps one dead container of each name: when the second has ended, nothing is known of the first.
+    let last = match c.terminated() {
+        Some(ended) => Some(ended).filter(|_| c.failure.is_some()),
+        None => c.last.as_ref(),
+    };
+    let last = last.map_or_else(|| json!({}), |t| json!({"terminated": t.to_value()}));
+    let known = c.image.as_ref().filter(|_| !c.container_id.is_empty() && (c.is_seen_running() || !c.is_running()));
     let mut status = json!({
         "name": c.name,
         "image": known.map_or_else(|| c.spec["image"].as_str().unwrap_or_default().to_owned(), |i| i.reference.to_string()),
         "imageID": known.map_or_else(String::new, |i| i.image_id()),
-        "ready": c.is_ready(), "restartCount": c.restarts, "started": c.is_running() && c.probes.started,
-        "state": state, "lastState": last,
+        "ready": c.is_ready(), "restartCount": c.restarts, "state": state, "lastState": last,
     });
-    if c.role == Role::Ephemeral {
-        status["started"] = json!(false);
+    if c.role != Role::Ephemeral {
+        status["started"] = (c.is_seen_running() && c.probes.started).into();
     }
-    if !c.container_id.is_empty() {
+    if !c.container_id.is_empty() && (c.is_seen_running() || !c.is_running()) {
         status["containerID"] = c.container_id.clone().into();
-    }
-    if c.is_running() {
         let requests = &c.spec["resources"]["requests"];
         if requests.as_object().is_some_and(|r| !r.is_empty()) {
             status["allocatedResources"] = requests.clone();
         }
-        if c.role != Role::Ephemeral {
-            status["resources"] = c.spec["resources"].clone();
-        }
+        status["resources"] = if c.spec["resources"].is_null() { json!({}) } else { c.spec["resources"].clone() };
         if let Some((uid, gid, groups)) = &c.user {
             status["user"] = json!({"linux": {"uid": uid, "gid": gid, "supplementalGroups": groups}});
         }
@@ -126,9 +123,12 @@ fn phase(worker: &Worker) -> &'static str {
         return "Pending";
     }
     let (mut waiting, mut running, mut stopped, mut succeeded) = (0, 0, 0, 0);
-    for c in worker.containers.iter().filter(|c| c.role == Role::Regular) {
+    for c in worker.containers.iter().filter(|c| matches!(c.role, Role::Regular | Role::Sidecar)) {
         match &c.phase {
-            Phase::Running { .. } => running += 1,
+            Phase::Running { .. } if c.is_seen_running() || c.last.is_some() => running += 1,
+            // A sidecar that has ended says nothing about the pod.
+            Phase::Terminated(_) if c.role == Role::Sidecar => {}
+            _ if c.role == Role::Sidecar && c.last.is_some() => {}
             Phase::Terminated(t) => {
                 stopped += 1;
                 succeeded += usize::from(t.exit_code == 0);
@@ -176,7 +176,7 @@ fn conditions(worker: &Worker, status: &Map<String, Value>, phase: &str, now: Ti
         (false, "PodFailed", String::new())
     } else if phase == "Succeeded" {
         (true, "PodCompleted", String::new())
-    } else if uninitialized.is_empty() {
+    } else if uninitialized.is_empty() || worker.containers.iter().any(|c| c.role == Role::Regular && c.has_started()) {
         (true, "", String::new())
     } else {
         (false, "ContainersNotInitialized", format!("containers with incomplete status: [{}]", names(uninitialized)))
@@ -189,15 +189,26 @@ fn conditions(worker: &Worker, status: &Map<String, Value>, phase: &str, now: Ti
         (false, "ContainersNotReady", format!("containers with unready status: [{}]", names(unready)))
     };
     let mut ready = containers_ready.clone();
+    let mut gates = Vec::new();
     if ready.0 {
         for gate in worker.pod["spec"]["readinessGates"].as_array().into_iter().flatten() {
             let kind = gate["conditionType"].as_str().unwrap_or_default();
             let held = present.iter().find(|c| c["type"] == kind);
             if held.is_none_or(|c| c["status"] != "True") {
-                let why = if held.is_none() { "does not exist" } else { "is not \"True\"" };
-                ready = (false, "ReadinessGatesNotReady", format!("corresponding condition of pod readiness gate {kind:?} {why}."));
+                gates.push(match held {
+                    None => format!("corresponding condition of pod readiness gate {kind:?} does not exist."),
+                    Some(held) => {
+                        format!(
+                            "the status of pod readiness gate {kind:?} is not \"True\", but {}",
+                            held["status"].as_str().unwrap_or_default()
+                        )
+                    }
+                });
             }
         }
+    }
+    if !gates.is_empty() {
+        ready = (false, "ReadinessGatesNotReady", gates.join(", "));
     }
     let sandbox = (worker.sandbox.is_some() && !(finished && worker.is_over()), "", String::new());
     let generation = &worker.pod["metadata"]["generation"];
@@ -235,6 +246,12 @@ fn conditions(worker: &Worker, status: &Map<String, Value>, phase: &str, now: Ti
         }
     }
     let known = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
+    if let Some((super::doom::EVICTED, message)) = &worker.doom
+        && !present.iter().any(|c| c["type"] == "DisruptionTarget")
+    {
+        out.push(json!({"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet", "message": message,
+            "lastProbeTime": null, "lastTransitionTime": rfc3339(now)}));
+    }
     out.extend(present.into_iter().filter(|c| !known.iter().any(|k| c["type"] == *k)));
     out.into()
 }

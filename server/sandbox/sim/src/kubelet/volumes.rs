@@ -4,7 +4,7 @@ use super::{disk, runtime::Runtime};
 use crate::shell::filesystem::{Inode, Kind, ROOT, Tree};
 use base64::Engine as _;
 use jiff::{SignedDuration, Timestamp};
-use machinery::{gvr, object};
+use machinery::{gvr, object, quantity::Quantity};
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -19,6 +19,8 @@ pub struct Volume {
     pub root: u64,
     pub source: String,
     pub file_system: &'static str,
+    /// Mount options behind `rw`.
+    pub options: String,
     pub read_only: bool,
     /// It lies on the node's disk for as long as the pod lives.
     pub kept: bool,
@@ -44,7 +46,7 @@ fn one(runtime: &Runtime, pod: &Value, volume: &Value, node: &str, now: Timestam
         if let Some(group) = group {
             tree.change(ROOT, |inode| (inode.gid, inode.mode) = (group, inode.mode | 0o2070));
         }
-        Volume { tree, root: ROOT, source: source.to_owned(), file_system, read_only: false, kept: false }
+        Volume { tree, root: ROOT, source: source.to_owned(), file_system, options: options(0), read_only: false, kept: false }
     };
     if let Some(path) = volume["hostPath"]["path"].as_str() {
         return host_path(runtime, node, path, volume["hostPath"]["type"].as_str().unwrap_or_default(), now);
@@ -56,18 +58,17 @@ fn one(runtime: &Runtime, pod: &Value, volume: &Value, node: &str, now: Timestam
         };
         return self::claim(runtime, pod, &claim, node, group, now);
     }
-    let files = if volume["configMap"].is_object() {
-        config_map(runtime, pod, &volume["configMap"], "name", volume["configMap"]["defaultMode"].as_u64())?
-    } else if volume["secret"].is_object() {
-        secret(runtime, pod, &volume["secret"], "secretName", volume["secret"]["defaultMode"].as_u64())?
-    } else if volume["downwardAPI"].is_object() {
-        downward(pod, &volume["downwardAPI"], volume["downwardAPI"]["defaultMode"].as_u64())?
-    } else if volume["projected"].is_object() {
-        projected(runtime, pod, &volume["projected"])?
+    let files = if let Some(files) = files_of(runtime, pod, volume) {
+        files?
     } else if volume["emptyDir"].is_object() || volume.as_object().is_some_and(|v| v.len() == 1) {
         let memory = volume["emptyDir"]["medium"] == "Memory";
         if memory {
-            return Ok(plain(Tree::new(0o777, SCRATCH, now), "tmpfs", "tmpfs"));
+            // A limit binds a file system in memory at once; that of a folder on disk is only looked at for eviction.
+            let limit = volume["emptyDir"]["sizeLimit"].as_str().and_then(|l| Quantity::parse(l).ok());
+            let limit = limit.and_then(|l| usize::try_from(l.value()).ok()).filter(|l| *l > 0);
+            let tree = Tree::new(0o1777, limit.unwrap_or(SCRATCH).min(SCRATCH), now);
+            let size = limit.unwrap_or_else(|| memory_of(runtime, pod, node));
+            return Ok(Volume { options: options(size), ..plain(tree, "tmpfs", "tmpfs") });
         }
         let name = disk::volume_name(object::uid(pod), volume["name"].as_str().unwrap_or_default());
         let tree = runtime.load_tree(&name, SCRATCH).unwrap_or_else(|| Tree::new(0o777, SCRATCH, now));
@@ -76,25 +77,70 @@ fn one(runtime: &Runtime, pod: &Value, volume: &Value, node: &str, now: Timestam
         let kind = volume.as_object().into_iter().flatten().map(|(k, _)| k.as_str()).find(|k| *k != "name").unwrap_or_default();
         return Err(format!("this simulated cluster has no storage of the kind {kind:?} (cordon.dev/simulated)"));
     };
-    let tree = Tree::new(0o1777, 2 << 20, now);
+    let tree = Tree::new(0o777, 2 << 20, now);
     fill(&tree, &files, group, now);
-    Ok(Volume { tree: Arc::new(tree), root: ROOT, source: "tmpfs".to_owned(), file_system: "tmpfs", read_only: false, kept: false })
+    if let Some(group) = group {
+        tree.change(ROOT, |inode| (inode.gid, inode.mode) = (group, inode.mode | 0o2070));
+    }
+    // A ConfigMap lies on the node's disk, the others in memory; the kubelet mounts all of them read-only.
+    let on_disk = volume["configMap"].is_object();
+    let (source, file_system) = if on_disk { ("/dev/vda1", "ext4") } else { ("tmpfs", "tmpfs") };
+    let options = options(if on_disk { 0 } else { memory_of(runtime, pod, node) });
+    Ok(Volume { tree: Arc::new(tree), root: ROOT, source: source.to_owned(), file_system, options, read_only: true, kept: false })
+}
+
+/// Mount options of a file system, in memory where it has a size.
+fn options(size: usize) -> String {
+    if size == 0 { ",relatime".to_owned() } else { format!(",relatime,size={}k", size / 1024) }
+}
+
+/// How much a file system in memory may hold: what all containers may use together, or what the node has.
+fn memory_of(runtime: &Runtime, pod: &Value, node: &str) -> usize {
+    let limit = |c: &Value| c["resources"]["limits"]["memory"].as_str().and_then(|m| Quantity::parse(m).ok());
+    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+    let limits: Option<Vec<Quantity>> = containers.map(limit).collect();
+    let own = limits.map(|all| all.iter().map(Quantity::value).sum::<i128>()).and_then(|sum| usize::try_from(sum).ok());
+    let memory = || runtime.nodes.lock().get(node).and_then(|n| usize::try_from(n.memory).ok()).unwrap_or(0);
+    own.filter(|own| *own > 0).unwrap_or_else(memory)
+}
+
+/// The files of a volume that is made of objects; `None` for other kinds.
+fn files_of(runtime: &Runtime, pod: &Value, volume: &Value) -> Option<Result<Files, String>> {
+    let mode = |kind: &str| volume[kind]["defaultMode"].as_u64();
+    Some(if volume["configMap"].is_object() {
+        config_map(runtime, pod, &volume["configMap"], "name", mode("configMap"))
+    } else if volume["secret"].is_object() {
+        secret(runtime, pod, &volume["secret"], "secretName", mode("secret"))
+    } else if volume["downwardAPI"].is_object() {
+        downward(runtime, pod, &volume["downwardAPI"], mode("downwardAPI"))
+    } else if volume["projected"].is_object() {
+        projected(runtime, pod, &volume["projected"])
+    } else {
+        return None;
+    })
 }
 
 /// Puts files in place as the kubelet's atomic writer does: a dated folder, `..data` that points to it, and a link per file.
+/// What pointed to older files points to these afterwards, at once.
 fn fill(tree: &Tree, files: &Files, group: Option<i64>, now: Timestamp) {
     let dated = format!("..{}", now.strftime("%Y_%m_%d_%H_%M_%S.%9f"));
     let owned = |inode: Inode| inode.owned(0, group.unwrap_or(0)).at(now);
-    tree.put(&dated, owned(Inode::directory(0o755)));
+    tree.put(&dated, owned(Inode::directory(if group.is_some() { 0o2755 } else { 0o755 })));
     for (path, (content, mode)) in files {
         let mode = if group.is_some() { mode | 0o440 } else { *mode };
         tree.put(&format!("{dated}/{path}"), owned(Inode::file(content.clone(), mode)));
         let first = path.split('/').next().unwrap_or(path);
         tree.put(first, owned(Inode::symlink(format!("..data/{first}"))));
     }
+    let old = tree.find("..data").and_then(|id| tree.get(id));
     tree.put("..data", owned(Inode::symlink(dated)));
-    if let Some(group) = group {
-        tree.change(ROOT, |inode| (inode.gid, inode.mode) = (group, inode.mode | 0o2070));
+    if let Some(Kind::Symlink(old)) = old.map(|inode| inode.kind) {
+        // It was there a moment ago; that it is gone is what is wanted.
+        let _ = tree.unlink(ROOT, &old);
+        let kept = |name: &String| name.starts_with("..") || files.keys().any(|path| path.split('/').next() == Some(name));
+        for name in tree.names(ROOT).into_iter().filter(|name| !kept(name)) {
+            let _ = tree.unlink(ROOT, &name);
+        }
     }
 }
 
@@ -108,30 +154,35 @@ pub fn next_token(pod: &Value, now: Timestamp) -> Option<Timestamp> {
     now.checked_add(SignedDuration::from_secs((shortest * 4 / 5).min(LATEST))).ok()
 }
 
-/// New content in a volume that stands: what the kubelet's periodic sync does.
-pub fn refresh(runtime: &Runtime, pod: &Value, volumes: &BTreeMap<String, Volume>, now: Timestamp) {
+/// New content in volumes that stand: what the kubelet's periodic sync does. Tokens that stand are replaced only where `renew` says so.
+pub fn refresh(runtime: &Runtime, pod: &Value, volumes: &BTreeMap<String, Volume>, renew: bool, now: Timestamp) {
+    let group = pod["spec"]["securityContext"]["fsGroup"].as_i64();
     for volume in pod["spec"]["volumes"].as_array().into_iter().flatten() {
         let Some(present) = volumes.get(volume["name"].as_str().unwrap_or_default()) else { continue };
-        let files = if volume["configMap"].is_object() {
-            config_map(runtime, pod, &volume["configMap"], "name", volume["configMap"]["defaultMode"].as_u64())
-        } else if volume["secret"].is_object() {
-            secret(runtime, pod, &volume["secret"], "secretName", volume["secret"]["defaultMode"].as_u64())
-        } else if volume["projected"].is_object() {
-            projected(runtime, pod, &volume["projected"])
-        } else {
+        let Some(Ok(files)) = files_of(runtime, pod, volume) else { continue };
+        let unchanged = |(path, (content, _)): (&String, &(Vec<u8>, u32))| {
+            present.tree.find("..data").and_then(|id| present.tree.get(id)).is_some_and(|data| match data.kind {
+                Kind::Symlink(dated) => present
+                    .tree
+                    .find(&format!("{dated}/{path}"))
+                    .and_then(|id| present.tree.get(id))
+                    .is_some_and(|file| matches!(file.kind, Kind::File(held) if *held == *content)),
+                _ => false,
+            })
+        };
+        let tokens = volume["projected"]["sources"].as_array().into_iter().flatten().any(|s| s["serviceAccountToken"].is_object());
+        let same_names = files.keys().filter_map(|path| path.split('/').next()).collect::<std::collections::BTreeSet<_>>().len()
+            == present.tree.names(ROOT).iter().filter(|name| !name.starts_with("..")).count();
+        if same_names && !(renew && tokens) && files.iter().filter(|(path, _)| !tokens || !is_token(volume, path)).all(unchanged) {
             continue;
-        };
-        let Ok(files) = files else { continue };
-        let data = |tree: &Tree| match tree.find("..data").and_then(|id| tree.get(id)).map(|inode| inode.kind) {
-            Some(Kind::Symlink(target)) => Some(target),
-            _ => None,
-        };
-        let old = data(&present.tree);
-        fill(&present.tree, &files, pod["spec"]["securityContext"]["fsGroup"].as_i64(), now);
-        if let Some(old) = old.filter(|old| data(&present.tree).as_ref() != Some(old)) {
-            let _ = present.tree.unlink(ROOT, &old);
         }
+        fill(&present.tree, &files, group, now);
     }
+}
+
+fn is_token(volume: &Value, path: &str) -> bool {
+    let sources = volume["projected"]["sources"].as_array().into_iter().flatten();
+    sources.filter(|s| s["serviceAccountToken"].is_object()).any(|s| s["serviceAccountToken"]["path"].as_str().unwrap_or("token") == path)
 }
 
 /// The wanted entries of a map: all, or `items` under their paths.
@@ -184,12 +235,12 @@ pub fn decode(value: &Value) -> Vec<u8> {
     base64::engine::general_purpose::STANDARD.decode(value.as_str().unwrap_or_default()).unwrap_or_default()
 }
 
-fn downward(pod: &Value, source: &Value, mode: Option<u64>) -> Result<Files, String> {
+fn downward(runtime: &Runtime, pod: &Value, source: &Value, mode: Option<u64>) -> Result<Files, String> {
     let mut files = Files::new();
     for item in source["items"].as_array().into_iter().flatten() {
         let value = match item["fieldRef"]["fieldPath"].as_str() {
             Some(path) => super::env::field(pod, path)?,
-            None => super::env::resource(pod, &item["resourceFieldRef"], "")?,
+            None => super::env::resource(runtime, pod, &item["resourceFieldRef"], "")?,
         };
         let mode = u32::try_from(item["mode"].as_u64().or(mode).unwrap_or(0o644)).unwrap_or(0o644);
         files.insert(item["path"].as_str().unwrap_or_default().to_owned(), (value.into_bytes(), mode));
@@ -206,7 +257,7 @@ fn projected(runtime: &Runtime, pod: &Value, projected: &Value) -> Result<Files,
         } else if source["secret"].is_object() {
             files.extend(secret(runtime, pod, &source["secret"], "name", mode)?);
         } else if source["downwardAPI"].is_object() {
-            files.extend(downward(pod, &source["downwardAPI"], mode)?);
+            files.extend(downward(runtime, pod, &source["downwardAPI"], mode)?);
         } else if let Some(token) = source["serviceAccountToken"].as_object() {
             let audience = source["serviceAccountToken"]["audience"].as_str().unwrap_or_default();
             let seconds = source["serviceAccountToken"]["expirationSeconds"].as_i64().unwrap_or(3600);
@@ -220,20 +271,29 @@ fn projected(runtime: &Runtime, pod: &Value, projected: &Value) -> Result<Files,
 
 fn host_path(runtime: &Runtime, node: &str, path: &str, kind: &str, now: Timestamp) -> Result<Volume, String> {
     let tree = runtime.node_tree(node, now);
+    super::host_folders::appear_all(runtime, node, now);
     let found = tree.find(path);
-    let is_directory = found.and_then(|id| tree.get(id)).map(|inode| inode.is_directory());
-    let root = match (kind, found, is_directory) {
-        ("Directory", _, Some(false)) | ("Directory", None, _) => {
-            return Err(format!("hostPath type check failed: {path} is not a directory"));
-        }
-        ("File", _, Some(true)) | ("File", None, _) => return Err(format!("hostPath type check failed: {path} is not a file")),
-        ("Socket", ..) => return Err(format!("hostPath type check failed: {path} is not a socket file")),
-        ("CharDevice", None, _) => return Err(format!("hostPath type check failed: {path} is not a character device")),
-        ("FileOrCreate", None, _) => tree.put(path, Inode::file("", 0o644).at(now)),
-        (_, Some(id), _) => id,
-        (_, None, _) => tree.put(path, Inode::directory(0o755).at(now)),
+    let inode = found.and_then(|id| tree.get(id));
+    let is = |wanted: &str, fits: fn(&Inode) -> bool| {
+        if inode.as_ref().is_some_and(fits) { Ok(()) } else { Err(format!("hostPath type check failed: {path} is not {wanted}")) }
     };
-    Ok(Volume { tree, root, source: format!("hostPath:{path}"), file_system: "ext4", read_only: false, kept: false })
+    match kind {
+        "Directory" => is("a directory", Inode::is_directory)?,
+        "File" => is("a file", |inode| matches!(inode.kind, Kind::File(_)))?,
+        "Socket" => is("a socket file", |inode| matches!(inode.kind, Kind::Socket))?,
+        "CharDevice" => is("a character device", |inode| matches!(inode.kind, Kind::Device { block: false, .. }))?,
+        "BlockDevice" => is("a block device", |inode| matches!(inode.kind, Kind::Device { block: true, .. }))?,
+        "DirectoryOrCreate" if inode.is_some() => is("a directory", Inode::is_directory)?,
+        "FileOrCreate" if inode.is_some() => is("a file", |inode| matches!(inode.kind, Kind::File(_)))?,
+        _ => {}
+    }
+    let root = match (found, kind) {
+        (Some(id), _) => id,
+        (None, "FileOrCreate") => tree.put(path, Inode::file("", 0o644).at(now)),
+        // Without a type the runtime makes the folder.
+        (None, _) => tree.put(path, Inode::directory(0o755).at(now)),
+    };
+    Ok(Volume { tree, root, source: "/dev/vda1".to_owned(), file_system: "ext4", options: options(0), read_only: false, kept: false })
 }
 
 fn claim(runtime: &Runtime, pod: &Value, name: &str, node: &str, group: Option<i64>, now: Timestamp) -> Result<Volume, String> {
@@ -250,11 +310,11 @@ fn claim(runtime: &Runtime, pod: &Value, name: &str, node: &str, group: Option<i
     if let Some(path) = path {
         let kind =
             if volume["spec"]["local"].is_object() { "Directory" } else { volume["spec"]["hostPath"]["type"].as_str().unwrap_or_default() };
-        return host_path(runtime, node, path, kind, now).map(|v| Volume { source: format!("pv:{bound}"), ..v });
+        return host_path(runtime, node, path, kind, now);
     }
     let tree = runtime.claim_tree(bound, CLAIM, now);
     if let Some(group) = group {
         tree.change(ROOT, |inode| (inode.gid, inode.mode) = (group, inode.mode | 0o2070));
     }
-    Ok(Volume { tree, root: ROOT, source: format!("pv:{bound}"), file_system: "ext4", read_only: false, kept: false })
+    Ok(Volume { tree, root: ROOT, source: "/dev/vda1".to_owned(), file_system: "ext4", options: options(0), read_only: false, kept: false })
 }

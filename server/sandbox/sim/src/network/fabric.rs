@@ -122,7 +122,7 @@ impl Fabric {
         if address.is_loopback() || address == own {
             return listening(&own_place()?, port);
         }
-        let (address, port) = match self.service(address, port, protocol)? {
+        let (address, port) = match self.service(own, address, port, protocol)? {
             Some(endpoint) => endpoint,
             None => (address, port),
         };
@@ -140,31 +140,45 @@ impl Fabric {
     }
 
     /// Where a Service sends a connection: as kube-proxy's rules do. `None`: no Service has this address.
-    fn service(&self, address: Ipv4Addr, port: u16, protocol: Protocol) -> Result<Option<(Ipv4Addr, u16)>, Failure> {
+    fn service(&self, own: Ipv4Addr, address: Ipv4Addr, port: u16, protocol: Protocol) -> Result<Option<(Ipv4Addr, u16)>, Failure> {
         let text = address.to_string();
         let is_node = self.place(address).is_some_and(|place| place.pod.is_empty());
         for service in self.client.list(gvr::SERVICES, None) {
             let spec = &service["spec"];
-            let own = spec["clusterIP"] == text || spec["clusterIPs"].as_array().is_some_and(|ips| ips.iter().any(|ip| *ip == text));
-            let own = own || spec["externalIPs"].as_array().is_some_and(|ips| ips.iter().any(|ip| *ip == text));
-            if !own && !is_node {
+            let is_own = spec["clusterIP"] == text || spec["clusterIPs"].as_array().is_some_and(|ips| ips.iter().any(|ip| *ip == text));
+            let is_own = is_own || spec["externalIPs"].as_array().is_some_and(|ips| ips.iter().any(|ip| *ip == text));
+            if !is_own && !is_node {
                 continue;
             }
             let matching = spec["ports"].as_array().into_iter().flatten().find(|p| {
-                let number = if own { &p["port"] } else { &p["nodePort"] };
+                let number = if is_own { &p["port"] } else { &p["nodePort"] };
                 *number == port && p["protocol"].as_str().unwrap_or("TCP") == protocol.as_str()
             });
             match matching {
                 Some(service_port) => {
-                    let endpoints = self.endpoints(&service, service_port["name"].as_str().unwrap_or_default(), protocol);
+                    let name = service_port["name"].as_str().unwrap_or_default();
+                    let mut endpoints = self.endpoints(&service, name, protocol);
                     if endpoints.is_empty() {
                         return Err(Failure::Refused);
                     }
-                    let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+                    if is_own && spec["internalTrafficPolicy"] == "Local" {
+                        // What is not on the client's node is not reached, and the packet is dropped.
+                        let [a, b, c, _] = own.octets();
+                        endpoints.retain(|(address, _)| address.octets()[..3] == [a, b, c]);
+                        if endpoints.is_empty() {
+                            return Err(Failure::TimedOut);
+                        }
+                    }
+                    let turn = if spec["sessionAffinity"] == "ClientIP" {
+                        usize::try_from(u32::from(own)).unwrap_or(0)
+                    } else {
+                        // As good as random, which is what the rules of a node ask for.
+                        self.turn.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9) >> 7
+                    };
                     return Ok(Some(endpoints[turn % endpoints.len()]));
                 }
                 // No rule for this port: the packet finds no way.
-                None if own => return Err(Failure::TimedOut),
+                None if is_own => return Err(Failure::TimedOut),
                 None => {}
             }
         }
@@ -220,6 +234,14 @@ pub struct PodNetwork {
 impl Network for PodNetwork {
     fn resolve(&self, host: &str) -> Result<(String, Vec<Ipv4Addr>), Failure> {
         dns::resolve(self, host)
+    }
+
+    fn query(&self, name: &str, kind: dns::RecordType) -> Result<dns::Reply, Failure> {
+        dns::query(self, name, kind)
+    }
+
+    fn search(&self) -> Vec<String> {
+        self.resolver.search.clone()
     }
 
     fn dial(&self, address: Ipv4Addr, port: u16, protocol: Protocol) -> Result<Listener, Failure> {

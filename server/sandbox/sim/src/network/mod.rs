@@ -16,6 +16,7 @@ mod sockets;
 mod tls;
 
 pub use api_server::api_server;
+pub use dns::{Record, RecordType, Reply};
 pub use fabric::{Fabric, Place, PodNetwork, Resolver};
 pub use http::{Request, Response, header};
 pub use sockets::{Bound, Connection, Handler, Listener, Protocol, Sockets};

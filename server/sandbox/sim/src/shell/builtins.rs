@@ -141,8 +141,12 @@ async fn cd(shell: &mut Shell, rest: &[String]) -> i32 {
     });
     if let Err(error) = outcome {
         let prefix = shell.prefix();
-        shell.process.err(format!("{prefix}: cd: can't cd to {target}: {error}\n")).await;
+        let line = if shell.process.machine.tools.set == crate::catalogue::ToolSet::Debian { "" } else { "line 0: " };
+        shell.process.err(format!("{prefix}: cd: {line}can't cd to {target}: {error}\n")).await;
         return 2;
+    }
+    if rest.first().is_some_and(|a| a == "-") {
+        shell.process.out(format!("{full}\n")).await;
     }
     let before = std::mem::replace(&mut shell.process.directory, full.clone());
     shell.assign("OLDPWD", before);

@@ -47,13 +47,16 @@ pub struct Shell {
     pub background: Vec<(u32, tokio::sync::watch::Receiver<Option<i32>>)>,
     /// Inside a condition, where a failure does not end the shell.
     tested: u32,
+    /// What runs now is the last that the shell has to do: a program takes its place instead of becoming its child.
+    pub last: bool,
 }
 
 impl Shell {
     pub fn new(process: Process, name: &str) -> Self {
         Self {
             variables: process.environment.clone(),
-            exported: process.environment.keys().cloned().collect(),
+            // What is no name to a shell, it does not hand on.
+            exported: process.environment.keys().filter(|name| is_name(name)).cloned().collect(),
             process,
             functions: BTreeMap::new(),
             positional: Vec::new(),
@@ -68,11 +71,12 @@ impl Shell {
             last_background: None,
             background: Vec::new(),
             tested: 0,
+            last: false,
         }
     }
 
     pub fn subshell(&self) -> Self {
-        let mut shell = Self { traps: BTreeMap::new(), interactive: false, ..self.clone() };
+        let mut shell = Self { traps: BTreeMap::new(), interactive: false, last: false, ..self.clone() };
         shell.process.depth += 1;
         shell
     }
@@ -82,7 +86,10 @@ impl Shell {
     }
 
     pub fn assign(&mut self, name: &str, value: String) {
-        if value.len() <= super::streams::CAPTURE_LIMIT && (self.variables.len() < 5_000 || self.variables.contains_key(name)) {
+        if value.len() > super::streams::CAPTURE_LIMIT && self.process.is_too_much(64 << 20) {
+            // A value that doubles with every turn is through the container's memory a few turns later.
+            self.process.run_out_of_memory();
+        } else if value.len() <= super::streams::CAPTURE_LIMIT && (self.variables.len() < 5_000 || self.variables.contains_key(name)) {
             self.variables.insert(name.to_owned(), value);
         }
     }
@@ -184,7 +191,9 @@ impl Shell {
     async fn dispatch(&mut self, command: &Command) -> i32 {
         match command {
             Command::List(commands) => {
-                for (command, background) in commands {
+                let last = std::mem::take(&mut self.last);
+                for (at, (command, background)) in commands.iter().enumerate() {
+                    self.last = last && at + 1 == commands.len();
                     if *background {
                         self.start_background(command);
                         self.status = 0;
@@ -211,7 +220,16 @@ impl Shell {
                 if status != 0 && self.flow.is_none() { self.run(right).await } else { status }
             }
             Command::Pipeline { commands, negated } => {
-                let status = if let [only] = commands.as_slice() { self.condition(only).await } else { self.pipeline(commands).await };
+                let status = match commands.as_slice() {
+                    [only] if *negated => self.condition(only).await,
+                    [only] => {
+                        self.tested += 1;
+                        let status = self.run(only).await;
+                        self.tested -= 1;
+                        status
+                    }
+                    _ => self.pipeline(commands).await,
+                };
                 if *negated { i32::from(status == 0) } else { status }
             }
             Command::Function { name, body } => {
@@ -224,9 +242,11 @@ impl Shell {
     }
 
     async fn condition(&mut self, command: &Command) -> i32 {
+        let last = std::mem::take(&mut self.last);
         self.tested += 1;
         let status = self.run(command).await;
         self.tested -= 1;
+        self.last = last;
         status
     }
 
@@ -288,6 +308,8 @@ impl Shell {
             control: Arc::clone(&self.process.control),
             init: false,
             container: String::new(),
+            root: Some(Arc::clone(&self.process.machine.view)),
+            from_outside: false,
         })
     }
 
@@ -331,6 +353,7 @@ impl Shell {
                 }
             }
             Compound::While { condition, body, until } => {
+                self.last = false;
                 let mut status = 0;
                 loop {
                     let outcome = self.condition(condition).await;
@@ -345,6 +368,7 @@ impl Shell {
                 status
             }
             Compound::For { variable, words, body } => {
+                self.last = false;
                 let values = match words {
                     Some(words) => match self.expand_fields(words).await {
                         Ok(values) => values,
@@ -482,6 +506,7 @@ impl Shell {
 
     async fn call(&mut self, name: &str, arguments: &[String], values: Vec<(String, String)>) -> i32 {
         if let Some(body) = self.functions.get(name).cloned() {
+            self.last = false;
             let saved = std::mem::replace(&mut self.positional, arguments[1..].to_vec());
             let mut status = self.run(&body).await;
             if let Some(Flow::Return(code)) = self.flow {
@@ -496,6 +521,11 @@ impl Shell {
                 self.assign(&name, value);
             }
             return builtins::run(self, arguments).await;
+        }
+        if name == "kill" {
+            // The shell's own: it complains in the shell's name.
+            let process = Process { name: self.prefix(), ..self.process.clone() };
+            return commands::kill::run(&process, name, &arguments[1..]).await;
         }
         let mut environment = self.environment();
         environment.extend(values);
@@ -519,6 +549,10 @@ impl Shell {
         }
         let mut child = self.process.clone();
         child.environment = environment;
+        if std::mem::take(&mut self.last) && self.traps.is_empty() && self.process.pid != 0 {
+            self.process.machine.processes.rename(self.process.pid, arguments.to_vec());
+            return Box::pin(commands::run(&mut child, arguments)).await;
+        }
         child.parent = self.process.pid;
         child.pid = self.register(arguments);
         let pid = child.pid;
@@ -601,6 +635,10 @@ impl Shell {
             }
         }
     }
+}
+
+fn is_name(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && !text.starts_with(|c: char| c.is_ascii_digit())
 }
 
 /// ash's own words where a path does not exist.

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     catalogue::{Image, Tools},
-    network::{Failure, Listener, Protocol, Sockets},
+    network::{Failure, Listener, Protocol, RecordType, Reply, Sockets},
 };
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
@@ -17,8 +17,8 @@ use std::{
     fmt::Debug,
     net::Ipv4Addr,
     sync::{
-        Arc,
-        atomic::{AtomicI32, AtomicU64, Ordering},
+        Arc, Weak,
+        atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering},
     },
     task::Waker,
 };
@@ -39,6 +39,12 @@ pub trait Spawner: Send + Sync + Debug {
 pub trait Network: Send + Sync + Debug {
     /// Through the pod's resolver; the name as it was found and its addresses.
     fn resolve(&self, host: &str) -> Result<(String, Vec<Ipv4Addr>), Failure>;
+
+    /// One question to the first nameserver.
+    fn query(&self, name: &str, kind: RecordType) -> Result<Reply, Failure>;
+
+    /// The search list of `/etc/resolv.conf`.
+    fn search(&self) -> Vec<String>;
 
     fn dial(&self, address: Ipv4Addr, port: u16, protocol: Protocol) -> Result<Listener, Failure>;
 
@@ -81,6 +87,9 @@ pub struct Facts {
     pub privileged: bool,
     pub host_pid: bool,
     pub host_network: bool,
+    /// Name of the container in its pod.
+    pub container: String,
+    pub sysctls: BTreeMap<String, String>,
 }
 
 /// The container that a process runs in.
@@ -89,7 +98,7 @@ pub struct Machine {
     pub facts: Facts,
     pub image: Arc<Image>,
     pub tools: Tools,
-    pub view: View,
+    pub view: Arc<View>,
     pub processes: Arc<Processes>,
     pub network: Arc<dyn Network>,
     pub timer: Arc<dyn Timer>,
@@ -98,6 +107,27 @@ pub struct Machine {
     pub accounts: Vec<(String, i64, i64)>,
     /// What components of the cluster are told, as the device plugin: kind, JSON.
     pub announce: Arc<dyn Announce>,
+    /// The kernel has ended the container because of its memory.
+    pub out_of_memory: Arc<AtomicBool>,
+}
+
+impl Machine {
+    /// The same container with other files and programs: what `chroot` and `nsenter` run in.
+    pub fn rooted(&self, view: Arc<View>, tools: Tools, hostname: String) -> Self {
+        Self {
+            facts: Facts { hostname, ..self.facts.clone() },
+            image: Arc::default(),
+            tools,
+            view,
+            processes: Arc::clone(&self.processes),
+            network: Arc::clone(&self.network),
+            timer: Arc::clone(&self.timer),
+            spawner: Arc::clone(&self.spawner),
+            accounts: Vec::new(),
+            announce: Arc::clone(&self.announce),
+            out_of_memory: Arc::clone(&self.out_of_memory),
+        }
+    }
 }
 
 /// How a component tells its node something that a real one would tell through a socket.
@@ -128,14 +158,22 @@ pub struct ProcessEntry {
     /// First process of its container: the kernel spares it signals that it does not handle.
     pub init: bool,
     pub container: String,
+    /// Its files: `/proc/PID/root`.
+    pub root: Option<Arc<View>>,
+    /// Seen from a namespace around its own: SIGKILL reaches it even where it is the first of its own.
+    pub from_outside: bool,
 }
 
-/// A pid namespace.
+/// A pid namespace. That of a node holds those of its containers.
 #[derive(Debug, Default)]
 pub struct Processes {
     entries: Mutex<BTreeMap<u32, ProcessEntry>>,
     next: AtomicU64,
+    inner: Mutex<Vec<(u32, Weak<Processes>)>>,
 }
+
+/// Numbers that each inner namespace takes up.
+const INNER: u32 = 10_000;
 
 impl Processes {
     pub fn add(&self, mut entry: ProcessEntry) -> u32 {
@@ -156,11 +194,45 @@ impl Processes {
     }
 
     pub fn get(&self, pid: u32) -> Option<ProcessEntry> {
-        self.entries.lock().get(&pid).cloned()
+        if let Some(entry) = self.entries.lock().get(&pid) {
+            return Some(entry.clone());
+        }
+        let inner = self.inner.lock().iter().find(|(base, _)| (*base..*base + INNER).contains(&pid)).cloned();
+        let (base, inner) = inner?;
+        Some(Self::outside(base, inner.upgrade()?.get(pid - base)?))
     }
 
     pub fn all(&self) -> Vec<ProcessEntry> {
-        self.entries.lock().values().cloned().collect()
+        let mut all: Vec<ProcessEntry> = self.entries.lock().values().cloned().collect();
+        let mut inner = self.inner.lock();
+        inner.retain(|(_, inner)| inner.strong_count() > 0);
+        let held: Vec<_> = inner.iter().filter_map(|(base, inner)| Some((*base, inner.upgrade()?))).collect();
+        drop(inner);
+        for (base, inner) in held {
+            all.extend(inner.all().into_iter().map(|entry| Self::outside(base, entry)));
+        }
+        all
+    }
+
+    /// A process of an inner namespace, with the number that it has in this one.
+    fn outside(base: u32, entry: ProcessEntry) -> ProcessEntry {
+        let parent = if entry.parent == 0 { 1 } else { entry.parent + base };
+        ProcessEntry { pid: entry.pid + base, parent, from_outside: true, ..entry }
+    }
+
+    /// Shows the processes of another namespace in this one too.
+    pub fn hold(&self, inner: &Arc<Self>) {
+        let mut held = self.inner.lock();
+        held.retain(|(_, inner)| inner.strong_count() > 0);
+        if held.iter().all(|(_, present)| !Weak::ptr_eq(present, &Arc::downgrade(inner))) {
+            let base = held.last().map_or(INNER, |(base, _)| base + INNER);
+            held.push((base, Arc::downgrade(inner)));
+        }
+    }
+
+    /// The first process and the sessions of a container.
+    pub fn of_container(&self, container: &str) -> Vec<ProcessEntry> {
+        self.entries.lock().values().filter(|entry| entry.container == container).cloned().collect()
     }
 
     pub fn count(&self) -> usize {

@@ -73,7 +73,11 @@ impl Process {
 
     /// Where the walk ends: with links followed and `..` as the kernel takes it.
     pub fn find(&self, path: &str, follow: bool) -> Result<Found, Errno> {
-        self.machine.view.find(&self.who, &joined(&self.directory, path), follow).and_then(|found| procfs::check(self, found))
+        let found = self.machine.view.find(&self.who, &joined(&self.directory, path), follow)?;
+        match procfs::root_of(self, &found) {
+            Some(there) => there.and_then(|(view, rest)| view.find(&self.who, &rest, follow)),
+            None => procfs::check(self, found),
+        }
     }
 
     pub fn read(&self, path: &str) -> Result<Arc<Vec<u8>>, Errno> {
@@ -81,7 +85,24 @@ impl Process {
         if found.mount.kind != MountKind::Tree {
             return procfs::read(self, &found.path).map(Arc::new);
         }
-        self.machine.view.read(&self.who, &found.path)
+        found.content(&self.who)
+    }
+
+    /// It needs more memory than there is for its container: the kernel ends all of that at once (`memory.oom.group`).
+    pub fn run_out_of_memory(&self) -> i32 {
+        let machine = &self.machine;
+        machine.out_of_memory.store(true, Ordering::SeqCst);
+        self.control.signal(9);
+        for entry in machine.processes.of_container(&machine.facts.container) {
+            entry.control.signal(9);
+        }
+        137
+    }
+
+    /// Whether so many bytes are more than its container, or its node, has.
+    pub fn is_too_much(&self, bytes: u64) -> bool {
+        let facts = &self.machine.facts;
+        bytes > if facts.memory_limit > 0 { facts.memory_limit } else { facts.memory_total.max(1 << 30) }
     }
 
     /// A file as a stream, devices among them.
@@ -91,6 +112,13 @@ impl Process {
             _ => {}
         }
         let found = self.find(path, true)?;
+        if let Kind::Device { major, .. } = found.inode.kind
+            && !self.machine.facts.privileged
+            && !matches!(major, 1 | 5 | 136 | 195 | 510)
+        {
+            // A node may be made, but the container's device list does not have it.
+            return Err(Errno::NotPermitted);
+        }
         if found.mount.kind == MountKind::Tree
             && let Kind::Device { major: 1, minor, .. } = found.inode.kind
         {
@@ -135,7 +163,7 @@ impl Process {
         if found.mount.kind != MountKind::Tree {
             return procfs::list(self, &found.path);
         }
-        self.machine.view.list(&self.who, &found.path)
+        found.names(&self.who)
     }
 
     pub fn make_directory(&self, path: &str) -> Result<(), Errno> {

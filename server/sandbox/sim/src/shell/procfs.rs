@@ -1,13 +1,18 @@
 //! `/proc` and `/sys`: files that the kernel makes up, as far as people look at them.
 
 use super::{
-    filesystem::{Errno, Found, Inode, MountKind},
+    filesystem::{Errno, Found, Inode, MountKind, View},
     process::Process,
 };
+use std::sync::Arc;
 
 /// A found path below `/proc` or `/sys` must exist there; it becomes a file or a folder as it is there.
 pub fn check(process: &Process, mut found: Found) -> Result<Found, Errno> {
     if found.mount.kind == MountKind::Tree || is_directory(process, &found.path) {
+        return Ok(found);
+    }
+    if let Some(target) = link(process, &found.path) {
+        found.inode = Inode::symlink(target).at(process.now());
         return Ok(found);
     }
     match content(process, &found.path) {
@@ -29,12 +34,73 @@ pub fn read(process: &Process, path: &str) -> Result<Vec<u8>, Errno> {
     content(process, path).map(String::into_bytes).ok_or(Errno::NotFound)
 }
 
+/// Namespaces of a process, with the numbers that the host's own have.
+const NAMESPACES: &[(&str, u32)] = &[
+    ("cgroup", 4_026_531_835),
+    ("ipc", 4_026_531_839),
+    ("mnt", 4_026_531_841),
+    ("net", 4_026_531_840),
+    ("pid", 4_026_531_836),
+    ("pid_for_children", 4_026_531_836),
+    ("time", 4_026_531_834),
+    ("time_for_children", 4_026_531_834),
+    ("user", 4_026_531_837),
+    ("uts", 4_026_531_838),
+];
+
+/// Where the links of a process point: its program, its folder, its namespaces.
+fn link(process: &Process, path: &str) -> Option<String> {
+    let entry = process.machine.processes.get(pid_of(process, path)?)?;
+    let facts = &process.machine.facts;
+    match path.splitn(4, '/').nth(3)? {
+        "exe" => {
+            let program = super::commands::which(process, entry.arguments.first()?);
+            let found = process.machine.view.find(&process.who, &program, true);
+            Some(found.map_or(program, |found| found.path))
+        }
+        "cwd" | "root" => Some("/".to_owned()),
+        rest => {
+            let name = rest.strip_prefix("ns/")?;
+            let (_, host) = NAMESPACES.iter().find(|(held, _)| *held == name)?;
+            let kind = name.trim_end_matches("_for_children");
+            let shared = matches!(kind, "user" | "time") || (kind == "net" && facts.host_network) || (kind == "pid" && facts.host_pid);
+            // The node's own processes are in the host's; a container's are counted on from them.
+            let own = 4_026_532_200 + u32::from(process.machine.network.address().octets()[3]) * 16 + host % 16;
+            Some(format!("{kind}:[{}]", if shared || (facts.host_pid && entry.container.is_empty()) { *host } else { own }))
+        }
+    }
+}
+
+/// Files that the runtime hides from a container that is not privileged: there, and empty.
+const MASKED: &[&str] = &["/proc/keys", "/proc/timer_list"];
+/// Folders that it hides, and what it mounts so that nothing in it can be written.
+const MASKED_FOLDERS: &[&str] = &["/proc/acpi", "/proc/scsi", "/sys/firmware"];
+const READ_ONLY: &[&str] = &["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// What lies behind `/proc/PID/root` or `/proc/PID/cwd`: the files of that process, and the path in them.
+pub fn root_of(process: &Process, found: &Found) -> Option<Result<(Arc<View>, String), Errno>> {
+    if found.mount.kind != MountKind::Proc {
+        return None;
+    }
+    let mut parts = found.path.strip_prefix("/proc/")?.splitn(3, '/');
+    let (pid, link) = (parts.next()?, parts.next()?);
+    if !matches!(link, "root" | "cwd") {
+        return None;
+    }
+    let rest = format!("/{}", parts.next().unwrap_or_default());
+    let entry = process.machine.processes.get(if pid == "self" { process.pid } else { pid.parse().ok()? })?;
+    if process.who.uid != 0 && (process.who.uid != entry.who.uid || entry.who.capabilities & !process.who.capabilities != 0) {
+        return Some(Err(Errno::PermissionDenied));
+    }
+    Some(entry.root.map(|view| (view, rest)).ok_or(Errno::NotFound))
+}
+
 /// Nothing here may be written, unless the container is privileged.
 pub fn open_for_write(process: &Process, path: &str) -> Result<(), Errno> {
     if content(process, path).is_none() {
         return Err(Errno::NotFound);
     }
-    if path.starts_with("/proc/sys/") || path.starts_with("/sys/") {
+    if path.starts_with("/proc/sys/") || path.starts_with("/sys/") || path == "/proc/sysrq-trigger" {
         if !process.machine.facts.privileged {
             return Err(Errno::ReadOnly);
         }
@@ -55,6 +121,12 @@ fn pid_of(process: &Process, path: &str) -> Option<u32> {
 
 const SYS_FILES: &[(&str, &str)] = &[
     ("/proc/sys/kernel/panic", "0\n"),
+    ("/proc/sys/kernel/shm_rmid_forced", "0\n"),
+    ("/proc/sys/kernel/msgmax", "8192\n"),
+    ("/proc/sys/net/core/somaxconn", "4096\n"),
+    ("/proc/sys/net/ipv4/tcp_syncookies", "1\n"),
+    ("/proc/sys/vm/max_map_count", "65530\n"),
+    ("/proc/sys/fs/file-max", "9223372036854775807\n"),
     ("/proc/sys/kernel/ostype", "Linux\n"),
     ("/proc/sys/kernel/osrelease", "6.12.0-cordon-simulated\n"),
     ("/proc/sys/kernel/pid_max", "4194304\n"),
@@ -71,6 +143,9 @@ const PROCESS_FILES: &[&str] = &["cgroup", "cmdline", "comm", "environ", "limits
 const GLOBAL_FILES: &[&str] = &["cmdline", "cpuinfo", "filesystems", "loadavg", "meminfo", "mounts", "stat", "uptime", "version"];
 
 fn is_directory(process: &Process, path: &str) -> bool {
+    if MASKED_FOLDERS.contains(&path) || matches!(path, "/proc/bus" | "/proc/fs" | "/proc/irq") {
+        return true;
+    }
     if matches!(path, "/proc" | "/sys" | "/proc/sys" | "/proc/net" | "/proc/driver") {
         return path != "/proc/driver" || !process.machine.facts.gpus.is_empty();
     }
@@ -79,7 +154,7 @@ fn is_directory(process: &Process, path: &str) -> bool {
     }
     let parts: Vec<_> = path.trim_start_matches('/').split('/').collect();
     parts.len() == 2 && pid_of(process, path).is_some_and(|pid| process.machine.processes.get(pid).is_some())
-        || (parts.len() == 3 && parts[2] == "fd" && pid_of(process, path).is_some())
+        || (parts.len() == 3 && matches!(parts[2], "fd" | "ns") && pid_of(process, path).is_some())
         || (path.starts_with("/proc/driver/nvidia")
             && !process.machine.facts.gpus.is_empty()
             && !path.ends_with("/version")
@@ -97,8 +172,12 @@ pub fn list(process: &Process, path: &str) -> Result<Vec<String>, Errno> {
         names.sort();
         return Ok(names);
     }
+    if path.ends_with("/ns") {
+        return Ok(NAMESPACES.iter().map(|(name, _)| (*name).to_owned()).collect());
+    }
     if path.ends_with("/fd") {
-        return Ok(["0", "1", "2"].map(str::to_owned).to_vec());
+        // The fourth is the folder itself, for who lists it.
+        return Ok(["0", "1", "2", "3"].map(str::to_owned).to_vec());
     }
     if path == "/proc/net" {
         return Ok(["dev", "route", "tcp", "udp"].map(str::to_owned).to_vec());
@@ -115,10 +194,18 @@ pub fn list(process: &Process, path: &str) -> Result<Vec<String>, Errno> {
 }
 
 fn content(process: &Process, path: &str) -> Option<String> {
+    if let Some(name) = path.strip_prefix("/proc/sys/")
+        && let Some(value) = process.machine.facts.sysctls.get(&name.replace('/', "."))
+    {
+        return Some(format!("{value}\n"));
+    }
     if let Some((_, text)) = SYS_FILES.iter().find(|(file, _)| *file == path) {
         return Some((*text).to_owned());
     }
     let facts = &process.machine.facts;
+    if path == "/proc/sysrq-trigger" || (MASKED.contains(&path) && !facts.privileged) {
+        return Some(String::new());
+    }
     match path {
         "/proc/sys/kernel/hostname" => return Some(format!("{}\n", facts.hostname)),
         "/proc/sys/net/ipv4/ip_unprivileged_port_start" => return Some(format!("{}\n", facts.unprivileged_port_start)),
@@ -148,6 +235,9 @@ fn content(process: &Process, path: &str) -> Option<String> {
     }
     let pid = pid_of(process, path)?;
     let entry = process.machine.processes.get(pid)?;
+    if path.contains("/fd/") {
+        return Some(String::new());
+    }
     let file = path.splitn(4, '/').nth(3)?;
     let program = entry.arguments.first().map_or("", |a| a.rsplit('/').next().unwrap_or(a));
     Some(match file {
@@ -161,7 +251,7 @@ fn content(process: &Process, path: &str) -> Option<String> {
         "stat" => format!("{pid} ({program}) S {} {pid} {pid} 0 -1\n", entry.parent),
         "status" => {
             let who = &entry.who;
-            let groups: Vec<_> = who.groups.iter().map(ToString::to_string).collect();
+            let groups: Vec<_> = who.all_groups().iter().map(ToString::to_string).collect();
             let ids = |id: i64| format!("{id}\t{id}\t{id}\t{id}");
             format!(
                 "Name:\t{program}\nUmask:\t0022\nState:\tS (sleeping)\nTgid:\t{pid}\nNgid:\t0\nPid:\t{pid}\nPPid:\t{}\nTracerPid:\t0\nUid:\t{}\nGid:\t{}\nFDSize:\t64\nGroups:\t{} \nThreads:\t1\nCapInh:\t0000000000000000\nCapPrm:\t{:016x}\nCapEff:\t{:016x}\nCapBnd:\t{:016x}\nCapAmb:\t0000000000000000\nNoNewPrivs:\t{}\nSeccomp:\t{}\nSeccomp_filters:\t{}\n",
@@ -181,9 +271,17 @@ fn content(process: &Process, path: &str) -> Option<String> {
     })
 }
 
-fn mounts(process: &Process) -> String {
+/// `/proc/mounts`.
+pub fn mounts(process: &Process) -> String {
     let line = |m: super::filesystem::Mount| {
         format!("{} {} {} {}{} 0 0\n", m.source, m.path, m.file_system, if m.read_only { "ro" } else { "rw" }, m.options)
     };
-    process.machine.view.mounts().into_iter().map(line).collect()
+    let own: String = process.machine.view.mounts().into_iter().map(line).collect();
+    if process.machine.facts.privileged {
+        return own;
+    }
+    let read_only = READ_ONLY.iter().map(|path| format!("proc {path} proc ro,nosuid,nodev,noexec,relatime 0 0\n"));
+    let hidden = MASKED_FOLDERS.iter().map(|path| format!("tmpfs {path} tmpfs ro,relatime 0 0\n"));
+    let empty = MASKED.iter().map(|path| format!("tmpfs {path} tmpfs rw,nosuid,size=65536k,mode=755 0 0\n"));
+    own + &read_only.chain(hidden).chain(empty).collect::<String>()
 }

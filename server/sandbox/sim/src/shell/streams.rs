@@ -31,6 +31,8 @@ pub enum Output {
         now: Timestamp,
     },
     Full,
+    /// To one and to the other.
+    Both(Box<Output>, Box<Output>),
 }
 
 /// Most that is captured by `$(…)` or a probe.
@@ -56,6 +58,7 @@ impl Output {
         match self {
             Self::Null => true,
             Self::Full => false,
+            Self::Both(one, other) => Box::pin(one.write(bytes)).await & Box::pin(other.write(bytes)).await,
             Self::Buffer(buffer) => {
                 let mut held = buffer.lock();
                 let room = CAPTURE_LIMIT.saturating_sub(held.len());
@@ -63,7 +66,7 @@ impl Output {
                 bytes.len() <= room
             }
             Self::Channel { sender, terminal } => {
-                let bytes = if *terminal { with_carriage_returns(bytes) } else { bytes.to_vec() };
+                let bytes = if *terminal { Self::with_carriage_returns(bytes) } else { bytes.to_vec() };
                 sender.send(Bytes::from(bytes)).await.is_ok()
             }
             Self::Log { sink, stderr } => {
@@ -74,6 +77,18 @@ impl Output {
         }
     }
 
+    /// Newlines as a terminal sends them on.
+    pub fn with_carriage_returns(bytes: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(bytes.len() + 8);
+        for byte in bytes {
+            if *byte == b'\n' {
+                out.push(b'\r');
+            }
+            out.push(*byte);
+        }
+        out
+    }
+
     pub fn is_terminal(&self) -> bool {
         matches!(self, Self::Channel { terminal: true, .. })
     }
@@ -82,21 +97,10 @@ impl Output {
     pub fn to(found: Found, now: Timestamp) -> Self {
         match found.inode.kind {
             Kind::Device { major: 1, minor: 7, .. } => Self::Full,
-            Kind::Device { .. } | Kind::Pipe => Self::Null,
+            Kind::Device { .. } | Kind::Pipe | Kind::Socket => Self::Null,
             _ => Self::File { found: Box::new(found), now },
         }
     }
-}
-
-fn with_carriage_returns(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len() + 8);
-    for byte in bytes {
-        if *byte == b'\n' {
-            out.push(b'\r');
-        }
-        out.push(*byte);
-    }
-    out
 }
 
 #[derive(Debug)]
@@ -143,6 +147,11 @@ impl Input {
 
     pub fn random(seed: u64) -> Self {
         Self::new(Vec::new(), Source::Random(seed | 1))
+    }
+
+    /// Whether it goes on for ever, as `/dev/zero` does.
+    pub fn is_endless(&self) -> bool {
+        self.state.try_lock().is_ok_and(|state| matches!(state.source, Source::Zeros | Source::Random(_)))
     }
 
     /// Up to `most` bytes; empty at the end.

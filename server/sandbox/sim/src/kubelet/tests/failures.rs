@@ -9,7 +9,7 @@ fn each_failure_has_its_reason_and_message() {
         (
             "image: 'nope.invalid/x:1'",
             "",
-            "Pending false ImagePullBackOff Back-off pulling image \"nope.invalid/x:1\": ErrImagePull: rpc error: code = Unknown desc = failed to pull and unpack image \"nope.invalid/x:1\": failed to resolve reference \"nope.invalid/x:1\": failed to do request: Head \"https://nope.invalid/v2/x/manifests/1\": dial tcp: lookup nope.invalid: no such host restarts=0",
+            "Pending false ImagePullBackOff Back-off pulling image \"nope.invalid/x:1\": ErrImagePull: failed to pull and unpack image \"nope.invalid/x:1\": failed to resolve reference \"nope.invalid/x:1\": failed to do request: Head \"https://nope.invalid/v2/x/manifests/1\": dial tcp: lookup nope.invalid: no such host restarts=0",
             "Failed Error: ImagePullBackOff",
         ),
         (

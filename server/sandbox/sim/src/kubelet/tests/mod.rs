@@ -2,9 +2,11 @@
 
 mod failures;
 mod gpu;
+mod hooks;
 mod inside;
 mod lifecycle;
 mod network;
+mod node;
 mod reboot;
 mod security;
 mod shell;

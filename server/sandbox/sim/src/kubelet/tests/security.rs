@@ -50,7 +50,7 @@ fn processes_are_what_their_context_says() {
         ("drop", "chown 1000 /tmp", "chown: /tmp: Operation not permitted\n[1]"),
         ("drop", "id; kill -0 1", "uid=0(root) gid=0(root) groups=0(root)\n"),
         ("nnp", status, "CapEff: 00000000a80425fb;NoNewPrivs: 1;Seccomp: 2;"),
-        ("priv", "mount -t tmpfs t /mnt; mknod /tmp/d c 1 3; ls /dev | wc -l; mount | tail -1", "33\nt on /mnt type tmpfs (rw,relatime)\n"),
+        ("priv", "mount -t tmpfs t /mnt; mknod /tmp/d c 1 3; ls /dev | wc -l; mount | tail -1", "49\nt on /mnt type tmpfs (rw,relatime)\n"),
         ("fsg", "id", "uid=1000 gid=0(root) groups=0(root),2000,4000\n"),
         (
             "fsg",

@@ -1,12 +1,12 @@
 //! cat, tac, head, tail, tee, wc, rev: whole contents.
 
 use super::{Options, cannot_open, inputs};
-use crate::shell::{machine::unless_signalled, process::Process};
+use crate::shell::{machine::unless_signalled, process::Process, streams::CAPTURE_LIMIT};
 use jiff::SignedDuration;
 
 pub async fn run(process: &Process, name: &str, arguments: &[String]) -> i32 {
     match name {
-        "cat" => cat(process, arguments).await,
+        "cat" | "less" | "more" => cat(process, arguments).await,
         "head" | "tail" => ends(process, name == "tail", arguments).await,
         "tee" => tee(process, arguments).await,
         "wc" => wc(process, arguments).await,
@@ -84,7 +84,16 @@ async fn ends(process: &Process, tail: bool, arguments: &[String]) -> i32 {
         }
         return 0;
     }
+    // The end of what never ends is sought until the memory is full.
+    let endless = |file: &String| process.open(file).is_ok_and(|input| input.is_endless());
+    if tail && options.operands.iter().any(endless) {
+        return process.run_out_of_memory();
+    }
     let (contents, status) = inputs(process, &options.operands).await;
+    let full = |(_, content): &(String, Vec<u8>)| content.len() >= CAPTURE_LIMIT && !content.contains(&b'\n');
+    if tail && options.operands.is_empty() && contents.iter().any(full) && process.is_too_much(64 << 20) {
+        return process.run_out_of_memory();
+    }
     let many = contents.len() > 1 && !options.has('q');
     for (i, (name, content)) in contents.iter().enumerate() {
         if many {

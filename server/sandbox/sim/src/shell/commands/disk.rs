@@ -4,6 +4,7 @@ use super::Options;
 use crate::shell::{
     filesystem::{Mount, MountKind, Tree, capability},
     process::Process,
+    procfs,
 };
 use std::sync::Arc;
 
@@ -57,7 +58,12 @@ async fn df(process: &Process, options: &Options) -> i32 {
     let mut text = format!("Filesystem           {header:>9}      Used Available Use% Mounted on\n");
     for mount in mounts {
         // Simulated disks: as large as a node's, used as far as the tree is.
-        let total: u64 = if mount.file_system == "tmpfs" { (mount.tree.limit() as u64).max(64 << 20) } else { 100 << 30 };
+        let size = mount.options.split(',').find_map(|o| o.strip_prefix("size=")?.strip_suffix('k')?.parse::<u64>().ok());
+        let total: u64 = match size {
+            Some(kib) => kib << 10,
+            None if mount.file_system == "tmpfs" => (mount.tree.limit() as u64).max(64 << 20),
+            None => 100 << 30,
+        };
         let used = mount.tree.used() as u64;
         let show = |bytes: u64| if options.has('h') { human(bytes) } else { (bytes / 1024).to_string() };
         let percent = (used * 100).div_ceil(total);
@@ -98,10 +104,12 @@ async fn du(process: &Process, options: &Options) -> i32 {
 
 async fn mount(process: &Process, arguments: &[String]) -> i32 {
     if arguments.is_empty() {
-        let line = |m: Mount| {
-            format!("{} on {} type {} ({}{})\n", m.source, m.path, m.file_system, if m.read_only { "ro" } else { "rw" }, m.options)
+        let line = |line: &str| {
+            let mut words = line.split(' ');
+            let mut next = || words.next().unwrap_or_default();
+            format!("{} on {} type {} ({})\n", next(), next(), next(), next())
         };
-        process.out(process.machine.view.mounts().into_iter().map(line).collect::<String>()).await;
+        process.out(procfs::mounts(process).lines().map(line).collect::<String>()).await;
         return 0;
     }
     let options = match Options::parse(process, arguments, "t:o:rwafv", &[]).await {
@@ -148,7 +156,8 @@ async fn mount(process: &Process, arguments: &[String]) -> i32 {
 
 async fn umount(process: &Process, options: &Options) -> i32 {
     if !process.who.can(capability::SYS_ADMIN) {
-        process.complain("can't unmount: Operation not permitted").await;
+        let path = options.operands.first().map_or("", String::as_str);
+        process.complain(format!("can't unmount {path}: Operation not permitted")).await;
         return 1;
     }
     for path in &options.operands {
@@ -172,7 +181,11 @@ async fn dd(process: &Process, arguments: &[String]) -> i32 {
         };
         digits.parse::<u64>().unwrap_or(0).saturating_mul(factor)
     };
-    let block = value("bs").map_or(512, size).clamp(1, 64 << 20);
+    let block = value("bs").map_or(512, size).max(1);
+    if process.is_too_much(block) {
+        return process.run_out_of_memory();
+    }
+    let block = block.min(64 << 20);
     let most = value("count").map(|c| size(c).saturating_mul(block));
     let input = match value("if") {
         None => process.stdin.clone(),
@@ -202,7 +215,10 @@ async fn dd(process: &Process, arguments: &[String]) -> i32 {
             break;
         }
         if !output.write(&bytes).await {
-            process.complain("error writing: No space left on device").await;
+            let name = value("of").unwrap_or("standard output");
+            process.complain(format!("error writing '{name}': No space left on device")).await;
+            let blocks = copied / block;
+            process.err(format!("{}+0 records in\n{blocks}+0 records out\n", blocks + 1)).await;
             return 1;
         }
         copied += bytes.len() as u64;

@@ -102,6 +102,7 @@ async fn judge(process: &Process, path: &str, found: &Found, tests: &[String]) -
                             | (Kind::Symlink(_), "l")
                             | (Kind::Device { .. }, "c")
                             | (Kind::Pipe, "p")
+                            | (Kind::Socket, "s")
                     ),
                     "-user" => process.user_name(found.inode.uid).is_some_and(|u| u == wanted) || wanted == found.inode.uid.to_string(),
                     "-uid" => wanted == found.inode.uid.to_string(),

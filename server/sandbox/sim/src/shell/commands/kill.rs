@@ -34,16 +34,22 @@ pub fn name(number: i32) -> String {
 
 /// What a signal does to a process: the first process of a namespace is spared what it does not handle.
 pub fn deliver(entry: &ProcessEntry, signal: i32) {
-    let ignored = matches!(signal, 0 | 17 | 18) || (entry.init && !entry.control.handles(signal));
+    let spared = entry.init && !entry.control.handles(signal) && !(signal == 9 && entry.from_outside);
+    let ignored = matches!(signal, 0 | 17 | 18) || spared;
     if !ignored {
         entry.control.signal(signal);
     }
 }
 
+fn may(process: &Process, target: &ProcessEntry) -> bool {
+    target.who.uid == process.who.uid || process.who.can(capability::KILL)
+}
+
 pub async fn run(process: &Process, program: &str, arguments: &[String]) -> i32 {
     let mut rest = arguments;
     let mut signal = 15;
-    if let Some(option) = rest.first().and_then(|a| a.strip_prefix('-')) {
+    let own_option = |option: &&str| program == "pkill" && number(option).is_none();
+    if let Some(option) = rest.first().and_then(|a| a.strip_prefix('-')).filter(|option| !own_option(option)) {
         if option == "l" {
             process.out(SIGNALS.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{n:>2}) {name}\n")).collect::<String>()).await;
             return 0;
@@ -61,6 +67,11 @@ pub async fn run(process: &Process, program: &str, arguments: &[String]) -> i32 
     if rest.is_empty() {
         process.complain("you need to specify whom to kill").await;
         return 1;
+    }
+    if program == "pkill" {
+        let found = super::ps::matching(process, rest);
+        found.iter().filter(|e| may(process, e)).for_each(|entry| deliver(entry, signal));
+        return i32::from(found.is_empty());
     }
     let mut status = 0;
     for whom in rest {
@@ -94,7 +105,7 @@ pub async fn run(process: &Process, program: &str, arguments: &[String]) -> i32 
             status = 1;
         }
         for target in targets {
-            if process.who.uid != 0 && target.who.uid != process.who.uid && !process.who.can(capability::KILL) {
+            if !may(process, &target) {
                 process.complain(format!("can't kill pid {whom}: Operation not permitted")).await;
                 status = 1;
                 continue;

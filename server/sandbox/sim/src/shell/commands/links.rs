@@ -110,6 +110,7 @@ async fn stat(process: &Process, options: &Options) -> i32 {
             Kind::File(_) => "regular file",
             Kind::Device { .. } => "character special file",
             Kind::Pipe => "fifo",
+            Kind::Socket => "socket",
         };
         let (user, group) = (
             process.user_name(inode.uid).unwrap_or_else(|| "UNKNOWN".to_owned()),

@@ -9,14 +9,14 @@ use jiff::{Timestamp, tz::TimeZone};
 
 pub async fn run(process: &Process, arguments: &[String]) -> i32 {
     let options =
-        match Options::parse(process, arguments, "lahAdnirtRSFp1hcuxCqskTw:", &[("all", 'a'), ("color", '1'), ("recursive", 'R')]).await {
+        match Options::parse(process, arguments, "lLahAdnirtRSFp1hcuxCqskTw:", &[("all", 'a'), ("color", '1'), ("recursive", 'R')]).await {
             Ok(options) => options,
             Err(code) => return code,
         };
     let operands = if options.operands.is_empty() { vec![".".to_owned()] } else { options.operands.clone() };
     let (mut files, mut folders, mut status) = (Vec::new(), Vec::new(), 0);
     for operand in operands {
-        let follow = !options.has('l') || operand.ends_with('/');
+        let follow = !options.has('l') || options.has('L') || operand.ends_with('/');
         match process.find(&operand, follow) {
             Ok(found) if (found.inode.is_directory() || process.list(&operand).is_ok()) && !options.has('d') => {
                 folders.push((operand, found))
@@ -28,6 +28,8 @@ pub async fn run(process: &Process, arguments: &[String]) -> i32 {
             }
         }
     }
+    files.sort_by(|a: &(String, Found), b| a.0.cmp(&b.0));
+    folders.sort_by(|a: &(String, Found), b| a.0.cmp(&b.0));
     process.out(render(process, &options, &files)).await;
     let headed = folders.len() + files.len() > 1 || options.has('R') || status == 1;
     let mut queue: Vec<(String, bool)> = folders.into_iter().map(|(name, _)| (name, true)).rev().collect();
@@ -52,7 +54,7 @@ pub async fn run(process: &Process, arguments: &[String]) -> i32 {
         }
         let wanted = |n: &String| options.has('a') || options.has('A') || !n.starts_with('.');
         for name in names.into_iter().filter(wanted) {
-            if let Ok(found) = process.find(&format!("{}/{name}", folder.trim_end_matches('/')), false) {
+            if let Ok(found) = process.find(&format!("{}/{name}", folder.trim_end_matches('/')), options.has('L')) {
                 entries.push((name, found));
             }
         }
@@ -120,6 +122,7 @@ pub fn permissions(found: &Found) -> String {
         Kind::Device { block: true, .. } => 'b',
         Kind::Device { .. } => 'c',
         Kind::Pipe => 'p',
+        Kind::Socket => 's',
         Kind::File(_) => '-',
     };
     let mode = found.inode.mode;

@@ -1,5 +1,6 @@
 //! The programs of a container: which exist, and running one.
 
+mod archive;
 mod awk;
 mod content;
 mod copy;
@@ -9,10 +10,13 @@ mod entries;
 mod find;
 mod grep;
 mod identity;
+mod kernel;
 pub mod kill;
 mod links;
 mod ls;
+mod namespaces;
 mod net;
+mod nslookup;
 mod nvidia_smi;
 mod options;
 mod ownership;
@@ -47,6 +51,7 @@ pub enum Located {
 pub const NAMES: &[&str] = &[
     "[",
     "arch",
+    "arp",
     "ash",
     "awk",
     "base64",
@@ -57,6 +62,7 @@ pub const NAMES: &[&str] = &[
     "chgrp",
     "chmod",
     "chown",
+    "chroot",
     "clear",
     "cmp",
     "cp",
@@ -68,6 +74,8 @@ pub const NAMES: &[&str] = &[
     "diff",
     "dig",
     "dirname",
+    "dmesg",
+    "dnsdomainname",
     "du",
     "echo",
     "egrep",
@@ -83,32 +91,42 @@ pub const NAMES: &[&str] = &[
     "hexdump",
     "host",
     "hostname",
+    "halt",
     "httpd",
     "id",
     "ifconfig",
+    "insmod",
     "install",
     "ip",
     "kill",
     "killall",
+    "less",
     "link",
     "ln",
     "ls",
+    "lsmod",
     "md5sum",
     "mkdir",
     "mkfifo",
     "mknod",
     "mktemp",
+    "modprobe",
+    "more",
     "mount",
     "mv",
     "nc",
     "netstat",
     "nohup",
     "nproc",
+    "nsenter",
     "nslookup",
     "nvidia-smi",
     "od",
+    "pgrep",
     "pidof",
     "ping",
+    "pkill",
+    "poweroff",
     "printenv",
     "printf",
     "ps",
@@ -117,11 +135,16 @@ pub const NAMES: &[&str] = &[
     "python3",
     "readlink",
     "realpath",
+    "reboot",
     "rev",
     "rm",
     "rmdir",
+    "rmmod",
+    "route",
     "sed",
     "seq",
+    "setpriv",
+    "setsid",
     "sh",
     "sha256sum",
     "sleep",
@@ -130,8 +153,10 @@ pub const NAMES: &[&str] = &[
     "stat",
     "su",
     "sync",
+    "sysctl",
     "tac",
     "tail",
+    "tar",
     "tee",
     "telnet",
     "test",
@@ -147,8 +172,10 @@ pub const NAMES: &[&str] = &[
     "umount",
     "uname",
     "uniq",
+    "unshare",
     "unlink",
     "uptime",
+    "usleep",
     "vi",
     "watch",
     "wc",
@@ -280,7 +307,7 @@ async fn program(process: &mut Process, arguments: &[String]) -> i32 {
     match name {
         "sh" | "ash" | "bash" | "zsh" => heap!(sh::run(process, arguments)),
         "ls" => heap!(ls::run(process, rest)),
-        "cat" | "tac" | "head" | "tail" | "tee" | "wc" | "rev" => heap!(content::run(process, name, rest)),
+        "cat" | "tac" | "head" | "tail" | "tee" | "wc" | "rev" | "less" | "more" => heap!(content::run(process, name, rest)),
         "touch" | "mkdir" | "rmdir" | "rm" | "mkfifo" | "mknod" | "truncate" | "mktemp" | "unlink" => {
             heap!(entries::run(process, name, rest))
         }
@@ -299,13 +326,19 @@ async fn program(process: &mut Process, arguments: &[String]) -> i32 {
         "cut" | "tr" | "seq" | "xargs" | "base64" | "md5sum" | "sha256sum" | "od" | "hexdump" | "xxd" | "basename" | "dirname" | "expr"
         | "cmp" | "diff" => heap!(text::run(process, name, rest)),
         "id" | "whoami" | "groups" | "su" => heap!(identity::run(process, name, rest)),
-        "hostname" | "uname" | "date" | "uptime" | "free" | "nproc" | "arch" | "env" | "printenv" | "pwd" | "which" | "tty" | "clear"
-        | "true" | "false" | "vi" => heap!(system::run(process, name, rest)),
-        "ps" | "top" | "pidof" => heap!(ps::run(process, name, rest)),
-        "kill" | "killall" => heap!(kill::run(process, name, rest)),
-        "sleep" | "timeout" | "nohup" | "time" | "watch" => heap!(sleep::run(process, name, rest)),
+        "hostname" | "dnsdomainname" | "uname" | "date" | "uptime" | "free" | "nproc" | "arch" | "env" | "printenv" | "pwd" | "which"
+        | "tty" | "clear" | "true" | "false" | "vi" => heap!(system::run(process, name, rest)),
+        "ps" | "top" | "pidof" | "pgrep" => heap!(ps::run(process, name, rest)),
+        "kill" | "killall" | "pkill" => heap!(kill::run(process, name, rest)),
+        "sleep" | "usleep" | "timeout" | "nohup" | "time" | "watch" => heap!(sleep::run(process, name, rest)),
+        "chroot" | "nsenter" | "unshare" | "setpriv" | "setsid" => heap!(namespaces::run(process, name, rest)),
+        "tar" => heap!(archive::run(process, rest)),
+        "sysctl" | "dmesg" | "lsmod" | "insmod" | "modprobe" | "rmmod" | "reboot" | "halt" | "poweroff" => {
+            heap!(kernel::run(process, name, rest))
+        }
         "wget" | "curl" => heap!(transfer::run(process, name, rest)),
-        "nc" | "telnet" | "nslookup" | "dig" | "host" | "ping" | "ip" | "ifconfig" | "netstat" | "ss" | "httpd" | "traceroute" => {
+        "nslookup" => heap!(nslookup::run(process, rest)),
+        "nc" | "telnet" | "dig" | "host" | "ping" | "ip" | "ifconfig" | "route" | "arp" | "netstat" | "ss" | "httpd" | "traceroute" => {
             heap!(net::run(process, name, rest))
         }
         "nvidia-smi" => heap!(nvidia_smi::run(process, rest)),
@@ -342,6 +375,9 @@ async fn inputs(process: &Process, files: &[String]) -> (Vec<(String, Vec<u8>)>,
 async fn cannot_open(process: &Process, file: &str, error: super::filesystem::Errno) {
     match error {
         super::filesystem::Errno::IsDirectory => process.complain(format!("read error: {error}")).await,
-        _ => process.complain(format!("can't open '{file}': {error}")).await,
+        _ if matches!(process.name.as_str(), "cat" | "tail" | "tac" | "rev" | "uniq" | "md5sum" | "sha256sum" | "less" | "more") => {
+            process.complain(format!("can't open '{file}': {error}")).await;
+        }
+        _ => process.complain(format!("{file}: {error}")).await,
     }
 }

@@ -1,12 +1,13 @@
-//! nc, telnet, nslookup, dig, host, ping, ip, ifconfig, netstat, ss, httpd.
+//! nc, telnet, dig, host, ping, ip, ifconfig, route, arp, netstat, ss, httpd.
 
 use super::Options;
 use crate::{
     network::{Bound, Connection, Failure, Handler, Listener, Protocol, Request, Response},
     shell::{
         filesystem::{Errno, capability},
-        machine::unless_signalled,
+        machine::{Control, ProcessEntry, unless_signalled},
         process::Process,
+        streams::{Input, Output},
     },
 };
 use futures::future::BoxFuture;
@@ -17,7 +18,7 @@ use tokio::sync::mpsc;
 pub async fn run(process: &Process, name: &str, arguments: &[String]) -> i32 {
     match name {
         "nc" | "telnet" => nc(process, arguments).await,
-        "nslookup" | "host" | "dig" => lookup(process, name, arguments).await,
+        "host" | "dig" => lookup(process, name, arguments).await,
         "ping" => ping(process, arguments).await,
         "ip" => ip(process, arguments).await,
         "ifconfig" => {
@@ -29,19 +30,29 @@ pub async fn run(process: &Process, name: &str, arguments: &[String]) -> i32 {
             let mut text = if name == "ss" {
                 "Netid State  Recv-Q Send-Q Local Address:Port Peer Address:Port Process\n".to_owned()
             } else {
-                "Active Internet connections (only servers)\nProto Recv-Q Send-Q Local Address           Foreign Address         State       PID/Program name\n".to_owned()
+                let program = if arguments.iter().any(|a| a.contains('p')) { "PID/Program name" } else { "" };
+                format!(
+                    "Active Internet connections (only servers)\nProto Recv-Q Send-Q Local Address           Foreign Address         State       {program}\n"
+                )
             };
             for (protocol, port, program) in process.machine.network.sockets().listening() {
                 let protocol = protocol.as_str().to_lowercase();
                 text.push_str(&if name == "ss" {
                     format!("{protocol}   LISTEN 0      511    0.0.0.0:{port}       0.0.0.0:*     {program}\n")
                 } else {
-                    format!("{protocol}        0      0 0.0.0.0:{port:<15} 0.0.0.0:*               LISTEN      {program}\n")
+                    let program = if arguments.iter().any(|a| a.contains('p')) { program.as_str() } else { "" };
+                    format!("{protocol}        0      0 {:<23} {:<23} {:<11} {program}\n", format!(":::{port}"), ":::*", "LISTEN")
                 });
             }
             process.out(text).await;
             0
         }
+        "route" => {
+            let [a, b, c, _] = process.machine.network.address().octets();
+            process.out(format!("Kernel IP routing table\nDestination     Gateway         Genmask         Flags Metric Ref    Use Iface\n0.0.0.0         {:<15} 0.0.0.0         UG    0      0        0 eth0\n{:<15} 0.0.0.0         255.255.255.0   U     0      0        0 eth0\n", format!("{a}.{b}.{c}.1"), format!("{a}.{b}.{c}.0"))).await;
+            0
+        }
+        "arp" => 0,
         "httpd" => httpd(process, arguments).await,
         _ => {
             process.err(format!("{name}: this program is not simulated by Cordon (cordon.dev/simulated)\n")).await;
@@ -230,11 +241,7 @@ async fn lookup(process: &Process, name: &str, arguments: &[String]) -> i32 {
                     ";; ANSWER SECTION:\n{}\n;; SERVER: {server}#53({server}) (UDP)\n",
                     addresses.iter().map(|a| format!("{full}.\t30\tIN\tA\t{a}\n")).collect::<String>()
                 ),
-                "host" => addresses.iter().map(|a| format!("{full} has address {a}\n")).collect(),
-                _ => format!(
-                    "Server:\t\t{server}\nAddress:\t{server}:53\n\n{}\n",
-                    addresses.iter().map(|a| format!("Name:\t{full}\nAddress: {a}\n")).collect::<String>()
-                ),
+                _ => addresses.iter().map(|a| format!("{full} has address {a}\n")).collect::<String>(),
             };
             process.out(text).await;
             0
@@ -247,8 +254,7 @@ async fn lookup(process: &Process, name: &str, arguments: &[String]) -> i32 {
         Err(_) => {
             let text = match name {
                 "dig" => return 0,
-                "host" => format!("Host {host} not found: 3(NXDOMAIN)\n"),
-                _ => format!("Server:\t\t{server}\nAddress:\t{server}:53\n\n** server can't find {host}: NXDOMAIN\n\n"),
+                _ => format!("Host {host} not found: 3(NXDOMAIN)\n"),
             };
             process.out(text).await;
             1
@@ -299,6 +305,12 @@ async fn ip(process: &Process, arguments: &[String]) -> i32 {
     let words: Vec<&str> = arguments.iter().filter(|a| !a.starts_with('-')).map(String::as_str).collect();
     let address = process.machine.network.address();
     let [a, b, c, _] = address.octets();
+    if let ["link", "set", ..] = words.as_slice()
+        && !process.who.can(capability::NET_ADMIN)
+    {
+        process.complain("SIOCSIFFLAGS: Operation not permitted").await;
+        return 2;
+    }
     let text = match words.as_slice() {
         [what, verb, ..] if matches!(*verb, "add" | "del" | "delete" | "set" | "flush" | "change" | "replace") => {
             let error = if process.who.can(capability::NET_ADMIN) { "Operation not supported" } else { "Operation not permitted" };
@@ -310,7 +322,19 @@ async fn ip(process: &Process, arguments: &[String]) -> i32 {
         [what, ..] if "link".starts_with(what) => "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue\n    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00\n2: eth0@if2: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue\n    link/ether 02:00:00:00:00:01 brd ff:ff:ff:ff:ff:ff\n".to_owned(),
         _ => format!("1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue\n    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00\n    inet 127.0.0.1/8 scope host lo\n       valid_lft forever preferred_lft forever\n2: eth0@if2: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue\n    link/ether 02:00:00:00:00:01 brd ff:ff:ff:ff:ff:ff\n    inet {address}/24 brd {a}.{b}.{c}.255 scope global eth0\n       valid_lft forever preferred_lft forever\n"),
     };
-    process.out(text).await;
+    // `-4` and a device leave out what is not asked for.
+    let device = words.iter().skip(1).find(|w| matches!(**w, "lo" | "eth0"));
+    let shown = |block: &str| device.is_none_or(|device| block.split(": ").nth(1).is_some_and(|name| name.starts_with(device)));
+    let only_four = arguments.iter().any(|a| a == "-4");
+    let mut wanted = device.is_none();
+    for line in text.lines() {
+        if line.starts_with(|c: char| c.is_ascii_digit()) {
+            wanted = shown(line);
+        }
+        if (wanted || text.starts_with("default")) && !(only_four && line.contains("link/")) {
+            process.out(format!("{line}\n")).await;
+        }
+    }
     0
 }
 
@@ -368,7 +392,8 @@ async fn httpd(process: &Process, arguments: &[String]) -> i32 {
     };
     let port = options.value('p').and_then(|p| p.rsplit(':').next()?.parse().ok()).unwrap_or(80);
     let root = process.path(options.value('h').unwrap_or("."));
-    let server = FileServer { process: Process { stdin: crate::shell::streams::Input::empty(), ..process.clone() }, root, log: false };
+    let quiet = Process { stdin: Input::empty(), stdout: Output::Null, stderr: Output::Null, ..process.clone() };
+    let server = FileServer { process: quiet, root, log: false };
     let bound = match bind(process, Protocol::Tcp, port, "httpd", Listener::Http(Arc::new(server))) {
         Ok(bound) => bound,
         Err(error) => {
@@ -376,15 +401,31 @@ async fn httpd(process: &Process, arguments: &[String]) -> i32 {
             return 1;
         }
     };
-    let control = Arc::clone(&process.control);
+    if options.has('f') {
+        process.control.signalled().await;
+        return 128 + process.control.pending().unwrap_or(15);
+    }
+    // In the background it is a process of its own, without the streams that it was started with.
+    let machine = Arc::clone(&process.machine);
+    let control = Arc::new(Control::default());
+    let pid = machine.processes.add(ProcessEntry {
+        pid: 0,
+        parent: 1,
+        arguments: std::iter::once("httpd".to_owned()).chain(arguments.iter().cloned()).collect(),
+        who: process.who.clone(),
+        environment: Arc::default(),
+        started: process.now(),
+        control: Arc::clone(&control),
+        init: false,
+        container: String::new(),
+        root: Some(Arc::clone(&machine.view)),
+        from_outside: false,
+    });
     let serve = async move {
         control.signalled().await;
         drop(bound);
+        machine.processes.remove(pid);
     };
-    if options.has('f') {
-        serve.await;
-        return 128 + process.control.pending().unwrap_or(15);
-    }
     process.machine.spawner.spawn(Box::pin(serve));
     0
 }

@@ -35,6 +35,7 @@ pub async fn run(process: &mut Process, arguments: &[String]) -> i32 {
             shell.name.clone_from(name);
         }
         shell.positional = rest.get(2..).unwrap_or_default().to_vec();
+        shell.last = true;
         return shell.script(source).await;
     }
     if let Some(file) = rest.first() {

@@ -23,6 +23,11 @@ pub fn duration(text: &str) -> Option<SignedDuration> {
 pub async fn run(process: &mut Process, name: &str, arguments: &[String]) -> i32 {
     match name {
         "sleep" => sleep(process, arguments).await,
+        "usleep" => {
+            let microseconds = arguments.first().and_then(|a| a.parse().ok()).unwrap_or(0);
+            unless_signalled(process, process.machine.timer.sleep(SignedDuration::from_micros(microseconds))).await;
+            0
+        }
         "timeout" => {
             let mut rest = arguments;
             while rest.first().is_some_and(|a| a.starts_with('-')) {

@@ -10,6 +10,7 @@ pub async fn run(process: &mut Process, name: &str, arguments: &[String]) -> i32
         "false" => return 1,
         "clear" => "\x1b[H\x1b[J".to_owned(),
         "hostname" => return hostname(process, arguments).await,
+        "dnsdomainname" => return hostname(process, &["-d".to_owned()]).await,
         "uname" => return uname(process, arguments).await,
         "date" => return date(process, arguments).await,
         "env" => return env(process, arguments).await,
@@ -70,24 +71,23 @@ pub async fn run(process: &mut Process, name: &str, arguments: &[String]) -> i32
 
 async fn hostname(process: &Process, arguments: &[String]) -> i32 {
     let host = &process.machine.facts.hostname;
-    match arguments.first().map(String::as_str) {
-        None | Some("-s") => {
-            process.out(format!("{host}\n")).await;
-            0
-        }
-        Some("-i" | "-I") => {
-            process.out(format!("{}\n", process.machine.network.address())).await;
-            0
-        }
-        Some("-f") => {
-            process.out(format!("{host}\n")).await;
-            0
-        }
+    // The first name of its line in /etc/hosts is the full one.
+    let hosts = process.read("/etc/hosts").map(|c| String::from_utf8_lossy(&c).into_owned()).unwrap_or_default();
+    let names = hosts.lines().map(|line| line.split_whitespace().skip(1).collect::<Vec<_>>()).find(|names| names.contains(&host.as_str()));
+    let full = names.as_ref().and_then(|names| names.first()).map_or(host.as_str(), |name| name);
+    let text = match arguments.first().map(String::as_str) {
+        None => host.clone(),
+        Some("-s") => host.split('.').next().unwrap_or_default().to_owned(),
+        Some("-i" | "-I") => process.machine.network.address().to_string(),
+        Some("-f") => full.to_owned(),
+        Some("-d") => full.split_once('.').map_or(String::new(), |(_, domain)| domain.to_owned()),
         Some(_) => {
             process.complain("sethostname: Operation not permitted").await;
-            1
+            return 1;
         }
-    }
+    };
+    process.out(format!("{text}\n")).await;
+    0
 }
 
 async fn uname(process: &Process, arguments: &[String]) -> i32 {
@@ -116,9 +116,20 @@ async fn uname(process: &Process, arguments: &[String]) -> i32 {
 async fn date(process: &Process, arguments: &[String]) -> i32 {
     let now = process.now().to_zoned(TimeZone::UTC);
     let format = arguments.iter().find_map(|a| a.strip_prefix('+')).unwrap_or("%a %b %e %H:%M:%S UTC %Y");
-    if arguments.iter().any(|a| a == "-s") {
-        process.complain("can't set date: Operation not permitted").await;
-        return 1;
+    if let Some(at) = arguments.iter().position(|a| a == "-s") {
+        let text = arguments.get(at + 1).map_or("", String::as_str);
+        return match text.replace(' ', "T").parse::<jiff::civil::DateTime>() {
+            Ok(wanted) => {
+                // It says what it wanted to set, and ends well.
+                process.complain("can't set date: Operation not permitted").await;
+                process.out(format!("{}\n", wanted.strftime("%a %b %e %H:%M:%S UTC %Y"))).await;
+                0
+            }
+            Err(_) => {
+                process.complain(format!("invalid date '{text}'")).await;
+                1
+            }
+        };
     }
     match jiff::fmt::strtime::format(format, &now) {
         Ok(text) => {

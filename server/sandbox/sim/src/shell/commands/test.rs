@@ -128,6 +128,7 @@ impl Test<'_> {
             "-b" => matches!(found.inode.kind, Kind::Device { block: true, .. }),
             "-c" => matches!(found.inode.kind, Kind::Device { block: false, .. }),
             "-p" => matches!(found.inode.kind, Kind::Pipe),
+            "-S" => matches!(found.inode.kind, Kind::Socket),
             "-O" => found.inode.uid == who.uid,
             "-G" => found.inode.gid == who.gid,
             "-e" => true,

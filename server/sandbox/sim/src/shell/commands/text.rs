@@ -32,7 +32,8 @@ pub async fn run(process: &Process, name: &str, arguments: &[String]) -> i32 {
         "expr" => expr(process, arguments).await,
         "base64" => base64(process, arguments).await,
         "cmp" | "diff" => compare(process, name, arguments).await,
-        "od" | "hexdump" | "xxd" => dump(process, arguments).await,
+        "od" => octal(process, arguments).await,
+        "hexdump" | "xxd" => dump(process, arguments).await,
         _ => checksum(process, name, arguments).await,
     }
 }
@@ -262,6 +263,61 @@ async fn checksum(process: &Process, name: &str, arguments: &[String]) -> i32 {
         process.out(format!("{}  {file}\n", hex::encode(Sha256::digest(&content)))).await;
     }
     status
+}
+
+/// `od`: words of two bytes in octal, or what `-c`, `-x`, `-b` and `-t` ask for.
+async fn octal(process: &Process, arguments: &[String]) -> i32 {
+    let options = match super::Options::parse(process, arguments, "cxbovA:t:N:j:w:", &[]).await {
+        Ok(options) => options,
+        Err(code) => return code,
+    };
+    let kind = options.value('t').unwrap_or(match () {
+        () if options.has('c') => "c",
+        () if options.has('x') => "x2",
+        () if options.has('b') => "o1",
+        () => "o2",
+    });
+    let most = options.number('N').and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
+    let (contents, status) = inputs(process, &options.operands).await;
+    let all: Vec<u8> = contents.into_iter().flat_map(|(_, content)| content).take(most).collect();
+    let address = |at: usize| match options.value('A') {
+        Some("n") => String::new(),
+        Some("x") => format!("{at:06x}"),
+        Some("d") => format!("{at:07}"),
+        _ => format!("{at:07o}"),
+    };
+    for (i, line) in all.chunks(16).enumerate().take(10_000) {
+        let cells: String = match kind {
+            "c" => line.iter().map(|b| format!(" {:>3}", character(*b))).collect(),
+            "x1" => line.iter().map(|b| format!(" {b:02x}")).collect(),
+            "o1" => line.iter().map(|b| format!(" {b:03o}")).collect(),
+            "u1" | "d1" => line.iter().map(|b| format!(" {b:>3}")).collect(),
+            _ => line
+                .chunks(2)
+                .map(|pair| u16::from(pair[0]) | u16::from(pair.get(1).copied().unwrap_or(0)) << 8)
+                .map(|word| if kind.starts_with('x') { format!(" {word:04x}") } else { format!(" {word:06o}") })
+                .collect(),
+        };
+        process.out(format!("{}{cells}\n", address(i * 16))).await;
+    }
+    if options.value('A') != Some("n") {
+        process.out(format!("{}\n", address(all.len()))).await;
+    }
+    status
+}
+
+/// A byte as `od -c` shows it.
+fn character(byte: u8) -> String {
+    match byte {
+        0 => "\\0".to_owned(),
+        7 => "\\a".to_owned(),
+        8 => "\\b".to_owned(),
+        b'\t' => "\\t".to_owned(),
+        b'\n' => "\\n".to_owned(),
+        b'\r' => "\\r".to_owned(),
+        0x20..0x7f => char::from(byte).to_string(),
+        _ => format!("{byte:03o}"),
+    }
 }
 
 async fn dump(process: &Process, arguments: &[String]) -> i32 {

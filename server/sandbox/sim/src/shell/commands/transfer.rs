@@ -107,7 +107,7 @@ async fn wget(process: &Process, arguments: &[String]) -> i32 {
             return 1;
         }
     };
-    if options.has('S') && !quiet {
+    if options.has('S') {
         process.err(format!("  HTTP/1.1 {} {}\n", response.status, response.reason())).await;
     }
     if response.status >= 400 {

@@ -70,14 +70,25 @@ pub mod capability {
     pub const NET_BIND_SERVICE: u32 = 10;
     pub const NET_ADMIN: u32 = 12;
     pub const NET_RAW: u32 = 13;
+    pub const SYS_CHROOT: u32 = 18;
     pub const SYS_ADMIN: u32 = 21;
     pub const SYS_TIME: u32 = 25;
     pub const MKNOD: u32 = 27;
+    pub const SYSLOG: u32 = 34;
 }
 
 impl Credentials {
     pub fn can(&self, capability: u32) -> bool {
         self.capabilities >> capability & 1 == 1
+    }
+
+    /// As `getgroups` lists them: in order, with the process' own among them.
+    pub fn all_groups(&self) -> Vec<i64> {
+        let mut all = self.groups.clone();
+        all.push(self.gid);
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 
     pub fn is_in(&self, group: i64) -> bool {

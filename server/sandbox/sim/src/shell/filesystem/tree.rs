@@ -20,6 +20,7 @@ pub enum Kind {
     Symlink(String),
     Device { major: u32, minor: u32, block: bool },
     Pipe,
+    Socket,
 }
 
 #[derive(Debug, Clone)]
@@ -42,7 +43,7 @@ impl Inode {
             Kind::File(content) => content.len(),
             Kind::Symlink(target) => target.len(),
             Kind::Directory(_) => 4096,
-            Kind::Device { .. } | Kind::Pipe => 0,
+            Kind::Device { .. } | Kind::Pipe | Kind::Socket => 0,
         }
     }
 
@@ -60,6 +61,14 @@ impl Inode {
 
     pub fn device(major: u32, minor: u32) -> Self {
         Self { kind: Kind::Device { major, minor, block: false }, mode: 0o666, uid: 0, gid: 0, modified: Timestamp::UNIX_EPOCH }
+    }
+
+    pub fn socket(mode: u32) -> Self {
+        Self { kind: Kind::Socket, mode, uid: 0, gid: 0, modified: Timestamp::UNIX_EPOCH }
+    }
+
+    pub fn block_device(major: u32, minor: u32) -> Self {
+        Self { kind: Kind::Device { major, minor, block: true }, mode: 0o660, uid: 0, gid: 6, modified: Timestamp::UNIX_EPOCH }
     }
 
     #[must_use]
@@ -121,6 +130,14 @@ impl Tree {
         match &self.inodes.lock().all.get(&directory)?.kind {
             Kind::Directory(entries) => entries.get(name).copied(),
             _ => None,
+        }
+    }
+
+    /// Names in a directory, in order.
+    pub fn names(&self, directory: u64) -> Vec<String> {
+        match self.inodes.lock().all.get(&directory).map(|inode| &inode.kind) {
+            Some(Kind::Directory(entries)) => entries.keys().cloned().collect(),
+            _ => Vec::new(),
         }
     }
 

@@ -45,9 +45,47 @@ pub struct Found {
     pub path: String,
 }
 
+impl Found {
+    /// A file's content, if it may be read.
+    pub fn content(&self, who: &Credentials) -> Result<Arc<Vec<u8>>, Errno> {
+        if !who.allows(&self.inode, 4) {
+            return Err(Errno::PermissionDenied);
+        }
+        match &self.inode.kind {
+            Kind::File(content) => Ok(Arc::clone(content)),
+            Kind::Directory(_) => Err(Errno::IsDirectory),
+            _ => Ok(Arc::default()),
+        }
+    }
+
+    /// A directory's names, if they may be read.
+    pub fn names(&self, who: &Credentials) -> Result<Vec<String>, Errno> {
+        let Kind::Directory(entries) = &self.inode.kind else { return Err(Errno::NotDirectory) };
+        if !who.allows(&self.inode, 4) {
+            return Err(Errno::PermissionDenied);
+        }
+        Ok(entries.keys().cloned().collect())
+    }
+}
+
 impl View {
     pub fn new(root: Mount) -> Self {
         Self { mounts: RwLock::new(vec![root]) }
+    }
+
+    /// Nothing but a root.
+    pub fn empty(now: Timestamp) -> Self {
+        let source = "overlay".to_owned();
+        Self::new(Mount {
+            path: "/".to_owned(),
+            tree: Arc::new(Tree::new(0o755, 0, now)),
+            root: super::ROOT,
+            read_only: true,
+            kind: MountKind::Tree,
+            file_system: source.clone(),
+            source,
+            options: String::new(),
+        })
     }
 
     pub fn mounts(&self) -> Vec<Mount> {
@@ -149,24 +187,22 @@ impl View {
 
     /// Names in a directory, mount points among them.
     pub fn list(&self, who: &Credentials, path: &str) -> Result<Vec<String>, Errno> {
-        let found = self.find(who, path, true)?;
-        let Kind::Directory(entries) = &found.inode.kind else { return Err(Errno::NotDirectory) };
-        if !who.allows(&found.inode, 4) {
-            return Err(Errno::PermissionDenied);
-        }
-        Ok(entries.keys().cloned().collect())
+        self.find(who, path, true)?.names(who)
     }
 
     pub fn read(&self, who: &Credentials, path: &str) -> Result<Arc<Vec<u8>>, Errno> {
-        let found = self.find(who, path, true)?;
-        if !who.allows(&found.inode, 4) {
-            return Err(Errno::PermissionDenied);
-        }
-        match found.inode.kind {
-            Kind::File(content) => Ok(content),
-            Kind::Directory(_) => Err(Errno::IsDirectory),
-            _ => Ok(Arc::default()),
-        }
+        self.find(who, path, true)?.content(who)
+    }
+
+    /// The files as they are for a process whose root is the directory that was found, with what is mounted below it.
+    pub fn rooted(&self, at: &Found) -> Self {
+        let top = Mount { path: "/".to_owned(), root: at.id, ..at.mount.clone() };
+        let below = |mount: &Mount| {
+            let path = mount.path.strip_prefix(at.path.trim_end_matches('/'))?;
+            (path.len() > 1 && path.starts_with('/')).then(|| Mount { path: path.to_owned(), ..mount.clone() })
+        };
+        let mounts = self.mounts.read();
+        Self { mounts: RwLock::new(std::iter::once(top).chain(mounts.iter().filter_map(below)).collect()) }
     }
 
     /// Opens for writing: makes the file where it is missing. `truncate` empties it.

@@ -18,6 +18,7 @@ enum StoredKind {
     Symlink(String),
     Device { major: u32, minor: u32, block: bool },
     Pipe,
+    Socket,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -50,6 +51,7 @@ impl Tree {
                 StoredKind::Symlink(target) => Kind::Symlink(target),
                 StoredKind::Device { major, minor, block } => Kind::Device { major, minor, block },
                 StoredKind::Pipe => Kind::Pipe,
+                StoredKind::Socket => Kind::Socket,
             };
             all.insert(one.id, Inode { kind, mode: one.mode, uid: one.uid, gid: one.gid, modified: one.modified });
         }
@@ -69,6 +71,7 @@ fn store(id: u64, inode: &Inode) -> Stored {
         Kind::Symlink(target) => StoredKind::Symlink(target.clone()),
         Kind::Device { major, minor, block } => StoredKind::Device { major: *major, minor: *minor, block: *block },
         Kind::Pipe => StoredKind::Pipe,
+        Kind::Socket => StoredKind::Socket,
     };
     Stored { id, kind, mode: inode.mode, uid: inode.uid, gid: inode.gid, modified: inode.modified }
 }

@@ -1,0 +1,132 @@
+//! Tier: a real kubectl against pods of the embedded cluster. Each file of `tests/kubelet/` runs in a cluster of its own and must be
+//! answered as it stands there: as a real kubelet, runtime, DNS and network answered.
+//!
+//! `CORDON_KUBELET_KUBECONFIG=FILE` runs them against the cluster of that kubeconfig instead, one after the other; with
+//! `CORDON_KUBELET_RECORD=1` its answers are written into the files. That is how they were made, on a one-node kind cluster.
+//!
+//! A comment `# timing: …` says why only the exit code of the next command is compared; `# differs: …` says why the embedded cluster
+//! answers otherwise. Both are few.
+
+use regex::Regex;
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{LazyLock, Mutex},
+};
+use tests::{
+    not_run, root,
+    sandbox::{Printed, Sandbox, kubectl},
+    transcript::{self, Entry},
+};
+
+/// Files that are replayed at the same time.
+const THREADS: usize = 4;
+
+type Runner = Box<dyn Fn(&str) -> Printed>;
+
+fn runner() -> Result<Runner, String> {
+    let Some(kubeconfig) = env::var_os("CORDON_KUBELET_KUBECONFIG") else {
+        let sandbox = Sandbox::up(&[])?;
+        return Ok(Box::new(move |command| sandbox.sh(command)));
+    };
+    let kubectl = kubectl()?;
+    // Each file chooses its namespace: in a copy, so that the file is left as it is.
+    let copy = tempfile::NamedTempFile::new().map_err(|e| e.to_string())?;
+    fs::copy(&kubeconfig, copy.path()).map_err(|e| e.to_string())?;
+    Ok(Box::new(move |command| {
+        let line = format!("kubectl() {{ '{}' \"$@\"; }}\n{command}", kubectl.display());
+        let output = Command::new("bash").args(["-c", &line]).env("KUBECONFIG", copy.path()).output().expect("bash runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Printed { code: output.status.code().unwrap_or(-1), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }))
+}
+
+/// What two nodes do not share, beside what two clusters do not.
+fn normalise(text: &str) -> String {
+    static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+        [
+            (r"[0-9a-f]{64}", "<id>"),
+            (r"https?://[\w.:-]+(/[\w./-]*)?", "<server>"),
+            (r"[a-z0-9]+-control-plane|\b(gpu|cpu)-node(-\d)?\b", "<node>"),
+            (r"\b[A-Z][a-z]{2} +\d+ +\d\d:\d\d\b", "<time>"),
+            (r"(127\.0\.0\.1):\d+", "$1:<port>"),
+            (r"-[0-9a-z]{5,10}-[0-9a-z]{5}\b", "-<gen>"),
+        ]
+        .into_iter()
+        .map(|(pattern, to)| (Regex::new(pattern).expect("the rules are regular expressions"), to))
+        .collect()
+    });
+    transcript::normalise(&RULES.iter().fold(text.to_owned(), |text, (rule, to)| rule.replace_all(&text, *to).into_owned()))
+}
+
+fn exit(answer: &str) -> &str {
+    answer.lines().last().filter(|line| line.starts_with("[exit ")).unwrap_or_default()
+}
+
+fn complaint(wanted: &Entry, got: &str) -> Option<String> {
+    let marked = |word: &str| wanted.comments.lines().any(|line| line.starts_with(word));
+    let (want, got) = (normalise(&wanted.answer), normalise(got));
+    let same = if marked("# differs:") {
+        true
+    } else if marked("# timing:") {
+        exit(&want) == exit(&got)
+    } else {
+        want == got
+    };
+    (!same).then(|| format!("line {}: $ {}\n  expected:\n{want}  answered:\n{got}", wanted.line, wanted.command))
+}
+
+fn replay(path: &Path) -> Result<Vec<String>, String> {
+    let entries = transcript::parse(&fs::read_to_string(path).expect("the transcript can be read"));
+    let run = runner()?;
+    let answered: Vec<Entry> =
+        entries.iter().map(|entry| Entry { answer: normalise(&transcript::answer(&run(&entry.command))), ..entry.clone() }).collect();
+    if env::var_os("CORDON_KUBELET_RECORD").is_some() {
+        fs::write(path, transcript::print(&answered)).expect("the transcript can be written");
+        return Ok(Vec::new());
+    }
+    Ok(entries.iter().zip(&answered).filter_map(|(wanted, got)| complaint(wanted, &got.answer)).collect())
+}
+
+fn paths() -> Vec<PathBuf> {
+    let mut paths: Vec<_> = fs::read_dir(root().join("tests/kubelet")).expect("transcripts").flatten().map(|e| e.path()).collect();
+    paths.sort();
+    paths
+}
+
+#[test]
+fn pods_behave_as_on_a_real_node() {
+    if let Err(why) = kubectl() {
+        return not_run("transcripts of tests/kubelet", &why);
+    }
+    // On one real cluster the files take turns: some of them drain its node.
+    let threads = if env::var_os("CORDON_KUBELET_KUBECONFIG").is_some() { 1 } else { THREADS };
+    let waiting = Mutex::new(paths());
+    let complaints = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let next = waiting.lock().expect("no thread panicked").pop();
+                    let Some(path) = next else { break };
+                    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                    let found = replay(&path).unwrap_or_else(|why| vec![why]);
+                    complaints.lock().expect("no thread panicked").extend(found.into_iter().map(|c| format!("{name}, {c}")));
+                }
+            });
+        }
+    });
+    let complaints = complaints.into_inner().expect("no thread panicked");
+    assert!(complaints.is_empty(), "{} answers differ\n{}", complaints.len(), complaints.join("\n"));
+}
+
+/// Marks are for few commands: a list that is mostly not compared compares nothing.
+#[test]
+fn few_answers_are_marked() {
+    let entries: Vec<Entry> =
+        paths().iter().flat_map(|path| transcript::parse(&fs::read_to_string(path).expect("the transcript can be read"))).collect();
+    let marked = entries.iter().filter(|e| e.comments.contains("# timing:") || e.comments.contains("# differs:")).count();
+    assert!(entries.len() >= 250, "only {} commands", entries.len());
+    assert!(marked * 8 <= entries.len(), "{marked} of {} answers are marked", entries.len());
+}
