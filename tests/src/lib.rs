@@ -25,6 +25,7 @@ pub fn not_run(what: &str, why: &str) {
     let _ = writeln!(std::io::stderr(), "NOT RUN: {what}: {why}");
 }
 
+pub mod compare;
 pub mod measure;
 pub mod sandbox;
 pub mod transcript;
