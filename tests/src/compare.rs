@@ -109,7 +109,8 @@ impl Seat {
             .output()
             .expect("bash runs");
         let folder = self.folder.path().to_string_lossy().into_owned();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&folder, "$R").replace(&self.server, "<server>");
+        let server = if self.server.is_empty() { "<server>" } else { &self.server };
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&folder, "$R").replace(server, "<server>");
         Printed { code: output.status.code().unwrap_or(-1), stdout: text(&output.stdout), stderr: text(&output.stderr) }
     }
 }

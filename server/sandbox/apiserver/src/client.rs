@@ -148,6 +148,11 @@ impl Client {
         crate::subresources::token::mint(&self.server, namespace, name, pod, seconds)
     }
 
+    /// Everything that is served at the moment.
+    pub fn scheme(&self) -> Arc<machinery::Scheme> {
+        self.server.scheme()
+    }
+
     /// The newest committed resource version.
     pub fn resource_version(&self) -> u64 {
         self.server.state().resource_version()

@@ -1,6 +1,7 @@
 //! One cluster's API server.
 
 use crate::{
+    admission::CompiledPolicies,
     client::{Change, Client},
     crd,
     node::NodeRuntime,
@@ -71,6 +72,7 @@ struct Inner {
     limits: Limits,
     token_key: TokenKey,
     store: Store,
+    policies: CompiledPolicies,
     scheme: RwLock<Arc<Scheme>>,
     random: Mutex<StdRng>,
     runtime: RwLock<Option<Arc<dyn NodeRuntime>>>,
@@ -125,6 +127,7 @@ impl Server {
             limits,
             token_key,
             store,
+            policies: CompiledPolicies::default(),
             scheme,
             random,
             runtime: RwLock::new(None),
@@ -200,6 +203,10 @@ impl Server {
 
     pub fn limits(&self) -> &Limits {
         &self.inner.limits
+    }
+
+    pub(crate) fn policies(&self) -> &CompiledPolicies {
+        &self.inner.policies
     }
 
     pub(crate) fn token_key(&self) -> &TokenKey {

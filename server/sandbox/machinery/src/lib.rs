@@ -11,6 +11,7 @@
 //! or the simulator.
 
 pub mod apply;
+pub mod cel;
 pub mod clock;
 pub mod defaults;
 pub mod discovery;
@@ -19,6 +20,7 @@ pub mod gvr;
 pub mod object;
 pub mod openapi;
 pub mod patch;
+pub mod policy;
 pub mod quantity;
 pub mod resource;
 pub mod scheme;

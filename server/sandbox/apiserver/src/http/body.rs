@@ -5,7 +5,10 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use machinery::{ApiError, strict::Format};
+use machinery::{
+    ApiError,
+    strict::{self, Format},
+};
 use serde_json::Value;
 
 /// Nesting that a body may have at most, as the limit of encoding/json's fast path guards a real server.
@@ -43,6 +46,15 @@ pub(super) fn text(headers: &HeaderMap, body: Bytes) -> Result<(Format, Bytes), 
 pub(super) fn options(headers: &HeaderMap, body: Bytes) -> Result<Value, ApiError> {
     let (format, body) = text(headers, body)?;
     value(format, &body)
+}
+
+/// What a subresource or a delete takes: one object of a built-in kind. Empty reads as null.
+pub(super) fn typed(headers: &HeaderMap, body: Bytes, (group, version, kind): (&str, &str, &str)) -> Result<Value, ApiError> {
+    let (format, body) = text(headers, body)?;
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Value::Null);
+    }
+    Ok(strict::decode_kind(group, version, kind, format, &body, strict::FieldValidation::Ignore)?.object)
 }
 
 /// A body that no schema describes: options, patches, reviews. Empty reads as null.

@@ -77,62 +77,68 @@ async fn route(incoming: Incoming, accepted: Accepted) -> Result<Answer, ApiErro
         return Err(endpoints::method_not_allowed());
     }
     let mut call = call(&incoming, resource)?;
+    let answer = act(incoming, &mut call, accepted).await;
+    // What was warned of before something failed is said as well.
+    Ok(answer.unwrap_or_else(|error| respond::with_warnings(respond::error(&error, accepted), &call.warnings)))
+}
+
+async fn act(incoming: Incoming, call: &mut Call, accepted: Accepted) -> Result<Answer, ApiError> {
     match incoming.verb {
         "get" => {
-            let object = get::get(&call)?;
-            Ok(respond::object(&call, 200, accepted, include(&incoming)?, &object))
+            let object = get::get(call)?;
+            Ok(respond::object(call, 200, accepted, include(&incoming)?, &object))
         }
         "list" => {
-            let listed = list::list(&call, &list_options(&incoming, &call)?)?;
-            Ok(respond::list(&call, accepted, include(&incoming)?, &listed))
+            let listed = list::list(call, &list_options(&incoming, call)?)?;
+            Ok(respond::list(call, accepted, include(&incoming)?, &listed))
         }
-        "watch" => serve_watch(&incoming, &call, accepted),
+        "watch" => serve_watch(&incoming, call, accepted),
         "create" => {
             let include = include(&incoming)?;
             if !crate::reviews::is_review(&call.resource) && call.resource.namespaced && call.namespace.is_empty() {
                 return Err(endpoints::method_not_allowed());
             }
             let (headers, bytes) = body_of(incoming).await?;
-            let object = decode(&mut call, &headers, bytes)?;
-            if let Some(answer) = crate::reviews::answer(&call, &object)? {
-                return Ok(respond::object(&call, 201, accepted, include, &Arc::new(answer)));
+            let object = decode(call, &headers, bytes)?;
+            if let Some(answer) = crate::reviews::answer(call, &object)? {
+                return Ok(respond::object(call, 201, accepted, include, &Arc::new(answer)));
             }
-            let stored = create::create(&mut call, object)?;
-            Ok(respond::object(&call, 201, accepted, include, &stored))
+            let stored = create::create(call, object)?;
+            Ok(respond::object(call, 201, accepted, include, &stored))
         }
         "update" => {
             let include = include(&incoming)?;
             let (headers, bytes) = body_of(incoming).await?;
-            let object = decode(&mut call, &headers, bytes)?;
-            let (stored, created) = update::update(&mut call, object)?;
-            Ok(respond::object(&call, if created { 201 } else { 200 }, accepted, include, &stored))
+            let object = decode(call, &headers, bytes)?;
+            let (stored, created) = update::update(call, object)?;
+            Ok(respond::object(call, if created { 201 } else { 200 }, accepted, include, &stored))
         }
         "patch" => {
             let include = include(&incoming)?;
-            let patch = patch_of(incoming, &mut call).await?;
-            let (stored, created) = patch::patch(&mut call, patch)?;
-            Ok(respond::object(&call, if created { 201 } else { 200 }, accepted, include, &stored))
+            let patch = patch_of(incoming, call).await?;
+            let (stored, created) = patch::patch(call, patch)?;
+            Ok(respond::object(call, if created { 201 } else { 200 }, accepted, include, &stored))
         }
         "delete" => {
             let include = include(&incoming)?;
             let (options, dry_run) = delete_options(incoming).await?;
             call.dry_run = dry_run;
-            let deleted = delete::delete(&mut call, &options)?;
-            let (code, answer) = deleted.answer(&call, &options);
+            let deleted = delete::delete(call, &options)?;
+            let (code, answer) = deleted.answer(call, &options);
             if answer["kind"] == "Status" {
                 let answer = respond::encode(code, Accepted { shape: negotiate::Shape::Object, ..accepted }, &answer);
                 return Ok(respond::with_warnings(answer, &call.warnings));
             }
-            Ok(respond::object(&call, code, accepted, include, &Arc::new(answer)))
+            Ok(respond::object(call, code, accepted, include, &Arc::new(answer)))
         }
         "deletecollection" => {
             let include = include(&incoming)?;
-            let selection = list_options(&incoming, &call)?.selection;
+            let selection = list_options(&incoming, call)?.selection;
             let (options, dry_run) = delete_options(incoming).await?;
             call.dry_run = dry_run;
-            let items = delete_collection::delete_collection(&mut call, &selection, &options)?;
+            let items = delete_collection::delete_collection(call, &selection, &options)?;
             let resource_version = call.server.state().resource_version();
-            Ok(respond::list(&call, accepted, include, &list::Listed { items, resource_version, rest: None }))
+            Ok(respond::list(call, accepted, include, &list::Listed { items, resource_version, rest: None }))
         }
         _ => Err(endpoints::method_not_allowed()),
     }
@@ -171,11 +177,11 @@ fn deprecation(resource: &Resource) -> Option<String> {
 fn manager(incoming: &Incoming) -> Result<String, ApiError> {
     let given = incoming.query.text("fieldManager");
     if given.chars().count() > 128 || given.chars().any(|c| !c.is_ascii_graphic() && c != ' ') {
-        let mut error = machinery::FieldError::invalid("fieldManager", &json!(given), "should only contain printable characters");
-        if given.chars().count() > 128 {
-            error.kind = machinery::FieldErrorKind::TooLong;
-            error.detail = "may not be more than 128 bytes".to_owned();
-        }
+        let error = if given.chars().count() > 128 {
+            machinery::FieldError::too_long("fieldManager", 128)
+        } else {
+            machinery::FieldError::invalid("fieldManager", &json!(given), "should only contain printable characters")
+        };
         return Err(ApiError::invalid("meta.k8s.io", "PatchOptions", "", &[error]));
     }
     if !given.is_empty() {
@@ -258,7 +264,15 @@ pub(super) async fn patch_of(incoming: Incoming, call: &mut Call) -> Result<Patc
 async fn delete_options(incoming: Incoming) -> Result<(crate::client::DeleteOptions, bool), ApiError> {
     let query = incoming.query.clone();
     let (headers, bytes) = body_of(incoming).await?;
-    let body = if bytes.is_empty() { Value::Null } else { body::options(&headers, bytes)? };
+    let mut body = body::options(&headers, bytes)?;
+    // Clients name the group and version that they delete from, or `v1`, or none.
+    if let Some(fields) = body.as_object_mut() {
+        fields.remove("apiVersion");
+        if fields.get("kind").is_none_or(|kind| kind == "DeleteOptions") {
+            fields.remove("kind");
+            body = strict::decode_kind("", "v1", "DeleteOptions", Format::Json, body.to_string().as_bytes(), strict::FieldValidation::Ignore)?.object;
+        }
+    }
     delete::options(&body, |name| query.get(name).map(str::to_owned))
 }
 

@@ -96,7 +96,13 @@ pub(super) fn object(call: &Call, code: u16, accepted: Accepted, include: table:
         Shape::Metadata => encode(code, accepted, &metadata_only(object)),
         Shape::Table => {
             let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
-            let table = table::render(&call.resource, metadata, std::slice::from_ref(object), include, true, call.now);
+            // A Scale has columns of its own, whatever it scales.
+            let of = if object["kind"] == "Scale" {
+                &crate::subresources::scale::own_kind(call)
+            } else {
+                &*call.resource
+            };
+            let table = table::render(of, metadata, std::slice::from_ref(object), include, true, call.now);
             encode(code, accepted, &table)
         }
     };

@@ -50,6 +50,7 @@ impl PatchKind {
 /// Patches the object, or one of its subresources; the answer says whether an apply created it.
 pub(crate) fn patch(call: &mut Call, patch: Patch) -> Result<(Arc<Value>, bool), ApiError> {
     let Patch { kind, body, repeated } = patch;
+    call.verb = "patch";
     if kind == PatchKind::Strategic && call.resource.custom.is_some() {
         return Err(unsupported());
     }
@@ -142,6 +143,10 @@ fn check_configuration(call: &Call, body: &Value) -> Result<(), ApiError> {
 fn check_identity(call: &Call, new: &Value) -> Result<(), ApiError> {
     if !new.is_object() {
         return Err(ApiError::bad_request("the patch does not leave an object"));
+    }
+    let namespace = object::namespace(new);
+    if !namespace.is_empty() && call.resource.namespaced && namespace != call.namespace {
+        return Err(ApiError::bad_request("the namespace of the provided object does not match the namespace sent on the request"));
     }
     update::check_name(call, new)
 }

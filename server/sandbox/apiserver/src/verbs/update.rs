@@ -65,6 +65,7 @@ pub(crate) fn change(
 ) -> Result<Arc<Value>, ApiError> {
     let (group, plural) = (call.storage_group().to_owned(), call.resource.plural.clone());
     let old = transaction.state.get(&group, &plural, &call.namespace, &call.name).cloned().ok_or_else(|| call.not_found())?;
+    let by_patch = call.verb == "patch";
     let (mut new, tracking) = make(call, &old)?;
     if call.resource.namespaced && object::namespace(&new).is_empty() {
         object::set_meta(&mut new, "namespace", call.namespace.clone());
@@ -80,8 +81,22 @@ pub(crate) fn change(
     }
     let uid = object::uid(&new);
     if !uid.is_empty() && uid != object::uid(&old) {
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", object::uid(&old));
+        // A PUT names the object that it means; a patch tries to change it.
+        if by_patch {
+            return Err(call.invalid(&name, &[FieldError::invalid("metadata.uid", uid, "field is immutable")]));
+        }
+        let why = format!(
+            "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            registry_key(call),
+            object::uid(&old)
+        );
         return Err(call.conflict(&name, &why));
+    }
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
+        let (given, before) = (&new["metadata"][field], &old["metadata"][field]);
+        if !given.is_null() && given != before {
+            return Err(call.invalid(&name, &[FieldError::invalid(format!("metadata.{field}"), given, "field is immutable")]));
+        }
     }
     if given == 0 && call.resource.custom.is_some() && call.subresource.is_empty() && tracking == Tracking::Update {
         let error = FieldError::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
@@ -117,6 +132,21 @@ pub(crate) fn change(
     let stored = transaction.put(&group, &plural, new);
     effects::after_write(call, transaction, &stored);
     Ok(transaction.state.get(&group, &plural, &call.namespace, &name).cloned().unwrap_or(stored))
+}
+
+/// Where a real API server keeps the object in etcd, which some messages name.
+fn registry_key(call: &Call) -> String {
+    let plural = match (&*call.resource.group, &*call.resource.plural) {
+        ("", "services") => "services/specs".to_owned(),
+        ("", "endpoints") => "services/endpoints".to_owned(),
+        ("", "nodes") => "minions".to_owned(),
+        ("", "replicationcontrollers") => "controllers".to_owned(),
+        ("networking.k8s.io", "ingresses") => "ingress".to_owned(),
+        (group, plural) if call.resource.custom.is_some() => format!("{group}/{plural}"),
+        (_, plural) => plural.to_owned(),
+    };
+    let namespace = if call.namespace.is_empty() { String::new() } else { format!("{}/", call.namespace) };
+    format!("/registry/{plural}/{namespace}{}", call.name)
 }
 
 /// A terminating object whose last finalizer this write takes away ceases to exist.

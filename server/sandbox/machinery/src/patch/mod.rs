@@ -70,7 +70,8 @@ pub fn settle(
         && let Some(of) = types::of_kind(&resource.group, &resource.version, &resource.kind)
         && let Some(error) = strict::restore_error(&patched, &Shape::Ref(of))
     {
-        return Err(refused(&shown(), &error));
+        let decoding = if error.starts_with("illegal base64") { "error decoding from json: " } else { "" };
+        return Err(refused(&shown(), &format!("{decoding}{error}")));
     }
     let (object, unknown) = strict::decode_value(resource, &patched).map_err(|error| refused(&shown(), &error))?;
     let complaints: Vec<String> = repeated.into_iter().chain(unknown).collect();
