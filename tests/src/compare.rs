@@ -89,7 +89,8 @@ impl Seat {
             assert_eq!(seat.run(&line).code, 0, "the kubeconfig of {user} can be read");
         }
         seat.server = seat.run("kubectl config view -o jsonpath='{.clusters[0].cluster.server}'").stdout;
-        let line = format!("kubectl create namespace {namespace} && kubectl wait --for=create sa/default cm/kube-root-ca.crt --timeout=30s");
+        let line =
+            format!("kubectl create namespace {namespace} && kubectl wait --for=create sa/default cm/kube-root-ca.crt --timeout=30s");
         let made = seat.run(&line);
         assert_eq!(made.code, 0, "the namespace {namespace} can be made: {}", made.stderr);
         seat

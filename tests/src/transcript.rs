@@ -149,11 +149,8 @@ mod tests {
         let text = "# why\n$ a <<'X'\nb: 1 \\\n$ c\nX\nfirst\n# timing: late\n$ d \\\n  e\n[exit 1]\n$ f\n";
         let entries = parse(text);
         let seen: Vec<_> = entries.iter().map(|e| (&*e.command, &*e.answer, e.mark())).collect();
-        let expected = [
-            ("a <<'X'\nb: 1 \\\n$ c\nX", "first\n", Mark::Whole),
-            ("d \\\n  e", "[exit 1]\n", Mark::ExitCode),
-            ("f", "", Mark::Whole),
-        ];
+        let expected =
+            [("a <<'X'\nb: 1 \\\n$ c\nX", "first\n", Mark::Whole), ("d \\\n  e", "[exit 1]\n", Mark::ExitCode), ("f", "", Mark::Whole)];
         assert_eq!(seen, expected);
         assert_eq!(print(&entries), text);
     }

@@ -27,6 +27,9 @@ pub(crate) fn answer(call: &Call, object: &Value) -> Result<Option<Value>, ApiEr
     if !review["metadata"].is_object() {
         review["metadata"] = json!({});
     }
+    if call.resource.plural == "selfsubjectreviews" {
+        review["metadata"]["creationTimestamp"] = machinery::clock::rfc3339(call.now).into();
+    }
     review["status"] = match &*call.resource.plural {
         "selfsubjectaccessreviews" => access(call, &call.user, &object["spec"])?,
         "subjectaccessreviews" => access(call, &subject(&object["spec"])?, &object["spec"])?,

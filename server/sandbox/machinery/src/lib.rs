@@ -19,6 +19,7 @@ pub mod field;
 pub mod gvr;
 pub mod object;
 pub mod openapi;
+pub mod ordered;
 pub mod patch;
 pub mod policy;
 pub mod quantity;

@@ -405,8 +405,8 @@ impl Policy {
             _ => None,
         });
         let fits = |said: &String| !said.is_empty() && said.len() <= LONGEST_MESSAGE && !said.contains('\n');
-        said.filter(fits).or_else(|| Some(validation.message.clone()).filter(|message| !message.is_empty())).unwrap_or_else(|| {
-            format!("failed expression: {}", validation.source)
-        })
+        said.filter(fits)
+            .or_else(|| Some(validation.message.clone()).filter(|message| !message.is_empty()))
+            .unwrap_or_else(|| format!("failed expression: {}", validation.source))
     }
 }

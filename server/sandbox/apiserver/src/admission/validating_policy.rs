@@ -2,8 +2,9 @@
 
 use crate::{
     call::{Call, Operation},
-    convert, subresources,
+    convert,
     store::{State, Transaction},
+    subresources,
 };
 use machinery::{
     ApiError, Resource,
@@ -106,7 +107,9 @@ pub(crate) fn validate(
                                 Some("Warn") => {
                                     warnings.push(format!("Validation failed for {names}: {}", denial.message));
                                 }
-                                _ => tracing::info!(policy = %names, index = denial.index, message = %denial.message, "audited validation failure"),
+                                _ => {
+                                    tracing::info!(policy = %names, index = denial.index, message = %denial.message, "audited validation failure")
+                                }
                             }
                         }
                     }

@@ -35,7 +35,7 @@ pub(super) async fn serve(incoming: Incoming) -> Answer {
     let accepted = match negotiate::accepted(incoming.request.headers(), pretty, true) {
         Ok(accepted) => accepted,
         Err(_) if streams => Accepted::JSON,
-        Err(error) => return respond::error(&error, Accepted::JSON),
+        Err(error) => return respond::error(&error, negotiate::plain(incoming.request.headers(), pretty)),
     };
     match route(incoming, accepted).await {
         Ok(answer) => answer,
@@ -73,7 +73,12 @@ async fn route(incoming: Incoming, accepted: Accepted) -> Result<Answer, ApiErro
     if !resource.verbs.contains(&incoming.verb) {
         return Err(endpoints::method_not_allowed());
     }
-    if !path.name.is_empty() && incoming.verb == "create" {
+    let misplaced = match incoming.verb {
+        "create" => !path.name.is_empty(),
+        "update" | "patch" => path.name.is_empty(),
+        _ => false,
+    };
+    if misplaced {
         return Err(endpoints::method_not_allowed());
     }
     let mut call = call(&incoming, resource)?;
@@ -115,7 +120,7 @@ async fn act(incoming: Incoming, call: &mut Call, accepted: Accepted) -> Result<
         }
         "patch" => {
             let include = include(&incoming)?;
-            let patch = patch_of(incoming, call).await?;
+            let patch = patch_of(incoming).await?;
             let (stored, created) = patch::patch(call, patch)?;
             Ok(respond::object(call, if created { 201 } else { 200 }, accepted, include, &stored))
         }
@@ -126,7 +131,8 @@ async fn act(incoming: Incoming, call: &mut Call, accepted: Accepted) -> Result<
             let deleted = delete::delete(call, &options)?;
             let (code, answer) = deleted.answer(call, &options);
             if answer["kind"] == "Status" {
-                let answer = respond::encode(code, Accepted { shape: negotiate::Shape::Object, ..accepted }, &answer);
+                let answer =
+                    respond::encode(code, Accepted { shape: negotiate::Shape::Object, ..accepted }, &machinery::ordered::object(&answer));
                 return Ok(respond::with_warnings(answer, &call.warnings));
             }
             Ok(respond::object(call, code, accepted, include, &Arc::new(answer)))
@@ -180,7 +186,9 @@ fn manager(incoming: &Incoming) -> Result<String, ApiError> {
         let error = if given.chars().count() > 128 {
             machinery::FieldError::too_long("fieldManager", 128)
         } else {
-            machinery::FieldError::invalid("fieldManager", &json!(given), "should only contain printable characters")
+            let (at, odd) = given.char_indices().find(|(_, c)| !c.is_ascii_graphic() && *c != ' ').unwrap_or((0, ' '));
+            let message = format!("invalid character U+{:04X} (at position {at})", u32::from(odd));
+            machinery::FieldError::invalid("fieldManager", &json!(given), message)
         };
         return Err(ApiError::invalid("meta.k8s.io", "PatchOptions", "", &[error]));
     }
@@ -197,7 +205,9 @@ pub(super) fn include(incoming: &Incoming) -> Result<IncludeObject, ApiError> {
         "" | "Metadata" => Ok(IncludeObject::Metadata),
         "None" => Ok(IncludeObject::None),
         "Object" => Ok(IncludeObject::Object),
-        other => Err(ApiError::bad_request(format!("unrecognized includeObject value: {other:?}"))),
+        other => Err(ApiError::bad_request(format!(
+            "Unable to convert to Table as requested: includeObject: Invalid value: {other:?}: must be 'Metadata', 'Object', 'None', or empty"
+        ))),
     }
 }
 
@@ -216,7 +226,7 @@ pub(super) fn decode(call: &mut Call, headers: &HeaderMap, bytes: bytes::Bytes) 
 }
 
 /// Kind and content of a patch.
-pub(super) async fn patch_of(incoming: Incoming, call: &mut Call) -> Result<Patch, ApiError> {
+pub(super) async fn patch_of(incoming: Incoming) -> Result<Patch, ApiError> {
     let force = incoming.query.get("force").map(|text| text == "true");
     let named = !incoming.query.text("fieldManager").is_empty();
     let (headers, bytes) = body_of(incoming).await?;
@@ -236,15 +246,9 @@ pub(super) async fn patch_of(incoming: Incoming, call: &mut Call) -> Result<Patc
             PatchKind::Apply { force: force.unwrap_or(false) }
         }
         _ => {
-            let strategic = if call.resource.custom.is_none() { ", application/strategic-merge-patch+json" } else { "" };
-            return Err(ApiError::new(
-                415,
-                "UnsupportedMediaType",
-                format!(
-                    "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, \
-                     application/merge-patch+json, application/apply-patch+yaml{strategic}"
-                ),
-            ));
+            let mut error = ApiError::new(415, "UnsupportedMediaType", "415: Unsupported Media Type");
+            error.details = json!({});
+            return Err(error);
         }
     };
     if force.is_some() && !matches!(kind, PatchKind::Apply { .. }) {
@@ -254,7 +258,8 @@ pub(super) async fn patch_of(incoming: Incoming, call: &mut Call) -> Result<Patc
         let (body, repeated) = machinery::patch::read(plain, &bytes)?;
         return Ok(Patch { kind, body, repeated });
     }
-    let (body, repeated) = strict::read_untyped(Format::Yaml, &bytes).map_err(ApiError::bad_request)?;
+    let (body, repeated) = strict::read_untyped(Format::Yaml, &bytes)
+        .map_err(|error| ApiError::bad_request(format!("error decoding YAML: error converting YAML to JSON: {error}")))?;
     if !body.is_object() {
         return Err(ApiError::bad_request("the applied configuration must be one object"));
     }
@@ -267,11 +272,22 @@ async fn delete_options(incoming: Incoming) -> Result<(crate::client::DeleteOpti
     let mut body = body::options(&headers, bytes)?;
     // Clients name the group and version that they delete from, or `v1`, or none.
     if let Some(fields) = body.as_object_mut() {
-        fields.remove("apiVersion");
-        if fields.get("kind").is_none_or(|kind| kind == "DeleteOptions") {
-            fields.remove("kind");
-            body = strict::decode_kind("", "v1", "DeleteOptions", Format::Json, body.to_string().as_bytes(), strict::FieldValidation::Ignore)?.object;
+        let version = fields.remove("apiVersion").and_then(|version| version.as_str().map(str::to_owned)).unwrap_or_default();
+        match fields.remove("kind").and_then(|kind| kind.as_str().map(str::to_owned)) {
+            Some(kind) if kind != "DeleteOptions" => {
+                let message = format!("no kind {kind:?} is registered for version {version:?} in scheme \"pkg/runtime/scheme.go:110\"");
+                return Err(ApiError::new(500, "", message));
+            }
+            _ => {}
         }
+        let text = body.to_string();
+        let decoded = strict::decode_kind("", "v1", "DeleteOptions", Format::Json, text.as_bytes(), strict::FieldValidation::Ignore);
+        body = decoded
+            .map_err(|error| {
+                let message = error.message.rsplit_once("cannot be handled as a DeleteOptions: ").map(|(_, why)| why.to_owned());
+                ApiError::new(500, "", message.unwrap_or(error.message))
+            })?
+            .object;
     }
     delete::options(&body, |name| query.get(name).map(str::to_owned))
 }

@@ -71,7 +71,7 @@ async fn act(incoming: Incoming, name: &str, call: &mut Call, accepted: Accepted
         }
         ("scale", "patch") => {
             let include = include(&incoming)?;
-            let patch = patch_of(incoming, call).await?;
+            let patch = patch_of(incoming).await?;
             let answer = scale::patch(call, patch.kind, &patch.body)?;
             Ok(respond::object(call, 200, accepted, include, &Arc::new(answer)))
         }
@@ -88,7 +88,7 @@ async fn act(incoming: Incoming, name: &str, call: &mut Call, accepted: Accepted
         }
         (_, "patch") => {
             let include = include(&incoming)?;
-            let patch = patch_of(incoming, call).await?;
+            let patch = patch_of(incoming).await?;
             let (stored, _) = patch::patch(call, patch)?;
             Ok(respond::object(call, 200, accepted, include, &stored))
         }
@@ -98,5 +98,5 @@ async fn act(incoming: Incoming, name: &str, call: &mut Call, accepted: Accepted
 
 fn success(call: &Call, accepted: Accepted) -> Answer {
     let status: Value = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
-    respond::with_warnings(respond::encode(201, accepted, &status), &call.warnings)
+    respond::with_warnings(respond::encode(201, accepted, &machinery::ordered::object(&status)), &call.warnings)
 }

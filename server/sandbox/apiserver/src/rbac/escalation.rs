@@ -39,7 +39,7 @@ pub(crate) fn check(call: &Call, state: &State, new: &Value, old: Option<&Value>
             }
             let Some(found) = rules_of(state, role, namespace) else {
                 let name = role["name"].as_str().unwrap_or_default();
-                return Err(ApiError::not_found(GROUP, if plural == "roles" { "roles" } else { "clusterroles" }, name));
+                return Err(ApiError::not_found(GROUP, &call.resource.plural, name));
             };
             let wanted: Vec<_> = found["rules"].as_array().into_iter().flatten().collect();
             held(call, state, namespace, &wanted).map_err(|why| call.forbidden(object::name(new), &why))

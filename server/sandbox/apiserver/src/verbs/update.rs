@@ -32,6 +32,10 @@ const CREATED_BY_PUT: &[(&str, &str)] = &[
 /// PUT: `new` replaces what is there. The answer says whether it was created.
 pub(crate) fn update(call: &mut Call, new: Value) -> Result<(Arc<Value>, bool), ApiError> {
     check_name(call, &new)?;
+    let version = new["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+    if !version.is_empty() && version.parse::<u64>().is_err() {
+        return Err(ApiError::new(500, "", format!("strconv.ParseUint: parsing {version:?}: invalid syntax")));
+    }
     let mut new = convert::to_storage(&call.resource, new)?;
     if call.subresource.is_empty() {
         crd::set_defaults(&call.resource, &mut new);
@@ -186,17 +190,14 @@ fn keep_system_fields(new: &mut Value, old: &Value) {
 pub(crate) fn check_name(call: &Call, new: &Value) -> Result<(), ApiError> {
     let (name, namespace) = (object::name(new), object::namespace(new));
     if name.is_empty() {
-        return Err(ApiError::bad_request(format!(
-            "the name of the object ({}) does not match the name on the URL ({})",
-            if name.is_empty() { "" } else { name },
-            call.name
-        )));
+        let message = format!("the name of the object ({} based on URL) was undeterminable: name must be provided", call.name);
+        return Err(ApiError::bad_request(message));
     }
     if name != call.name {
         return Err(ApiError::bad_request(format!("the name of the object ({name}) does not match the name on the URL ({})", call.name)));
     }
     if !namespace.is_empty() && call.resource.namespaced && namespace != call.namespace {
-        let message = format!("the namespace of the object ({namespace}) does not match the namespace on the request ({})", call.namespace);
+        let message = "the namespace of the provided object does not match the namespace sent on the request";
         return Err(ApiError::bad_request(message));
     }
     Ok(())

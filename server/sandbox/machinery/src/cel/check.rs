@@ -5,9 +5,7 @@ use super::{
     kind::{self, BOOL, Bindings, INT, Kind, NULL, STRING, fits},
     place::Places,
 };
-use kube_cel::cel::{
-    common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators},
-};
+use kube_cel::cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators};
 use std::collections::BTreeMap;
 
 /// Names of types, which are values too.

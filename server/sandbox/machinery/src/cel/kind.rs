@@ -34,7 +34,10 @@ pub struct Object {
 enum Fields {
     Listed(BTreeMap<String, Kind>),
     /// A schema of a CustomResourceDefinition; the root and embedded resources have `apiVersion`, `kind` and `metadata` besides.
-    Schema { schema: Value, resource: bool },
+    Schema {
+        schema: Value,
+        resource: bool,
+    },
     BuiltIn(crate::types::TypeId),
 }
 

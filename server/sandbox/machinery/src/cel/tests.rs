@@ -65,7 +65,9 @@ fn expressions_run() {
 
 #[test]
 fn names_of_fields_are_escaped() {
-    for (name, escaped) in [("namespace", "__namespace__"), ("a-b.c/d", "a__dash__b__dot__c__slash__d"), ("x__y", "x__underscores__y"), ("a_b", "a_b")] {
+    for (name, escaped) in
+        [("namespace", "__namespace__"), ("a-b.c/d", "a__dash__b__dot__c__slash__d"), ("x__y", "x__underscores__y"), ("a_b", "a_b")]
+    {
         assert_eq!(value::escape(name), escaped);
     }
 }

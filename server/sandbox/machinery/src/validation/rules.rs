@@ -52,7 +52,7 @@ impl Rules {
     }
 
     fn node(schema: &Value, root: bool, depth: usize) -> Option<Self> {
-        if depth > MAX_DEPTH {
+        if depth > MAX_DEPTH || !schema.is_object() {
             return None;
         }
         let below = |schema: &Value| Self::node(schema, false, depth + 1);
@@ -155,8 +155,9 @@ impl Rules {
                     return;
                 }
                 Err(error) if error.starts_with("no such overload") => {
-                    let message =
-                        format!("'{error}': call arguments did not match a supported operator, function or macro signature for rule: {said}");
+                    let message = format!(
+                        "'{error}': call arguments did not match a supported operator, function or macro signature for rule: {said}"
+                    );
                     errors.push(FieldError::invalid(path, &kind, message));
                 }
                 Err(error) => errors.push(FieldError::invalid(path, &kind, format!("{error} evaluating rule: {said}"))),
