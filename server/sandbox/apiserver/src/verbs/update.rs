@@ -104,7 +104,7 @@ pub(crate) fn change(
     }
     if given == 0 && call.resource.custom.is_some() && call.subresource.is_empty() && tracking == Tracking::Update {
         let error = FieldError::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
-        return Err(call.invalid(&name, &[error]));
+        return Err(ApiError::invalid(&call.resource.group, &call.resource.plural, &name, &[error]));
     }
     // An update without a version is one of whatever is there.
     object::set_meta(&mut new, "resourceVersion", object::resource_version(&old).to_string());
