@@ -45,7 +45,7 @@ fn options(query: &Query, call: &Call) -> Result<LogOptions, ApiError> {
         ),
     };
     if seconds.is_some() && time.is_some() {
-        errors.push(FieldError::forbidden("", "at most one of `sinceTime` or `sinceSeconds` may be specified"));
+        errors.push(FieldError::forbidden("[]", "at most one of `sinceTime` or `sinceSeconds` may be specified"));
     }
     if !errors.is_empty() {
         return Err(ApiError::invalid("", "PodLogOptions", &call.name, &errors));

@@ -20,10 +20,10 @@ pub(crate) fn choose(pod: &Value, asked: &str) -> Result<String, ApiError> {
     match containers.as_slice() {
         [only] => Ok((*only).to_owned()),
         [] => Err(ApiError::bad_request(format!("a container name must be specified for pod {name}"))),
-        many => {
-            let start = format!("a container name must be specified for pod {name}, choose one of: [{}]", many.join(" "));
-            let init = if init.is_empty() { String::new() } else { format!(" or one of the init containers: [{}]", init.join(" ")) };
-            Err(ApiError::bad_request(format!("{start}{init}")))
+        _ => {
+            let all: Vec<_> = init.iter().chain(&containers).chain(&ephemeral).copied().collect();
+            let all = all.join(" ");
+            Err(ApiError::bad_request(format!("a container name must be specified for pod {name}, choose one of: [{all}]")))
         }
     }
 }
