@@ -78,7 +78,8 @@ pub fn compile_to(source: &str, variables: &BTreeMap<String, Kind>, wanted: &[Ki
     Err(match wanted {
         [one] => format!("must evaluate to {one} but got {}", expression.kind),
         several => {
-            let names: Vec<_> = several.iter().map(ToString::to_string).collect();
+            let name = |kind: &Kind| if matches!(kind, Kind::Named("null_type")) { "null_type".to_owned() } else { kind.to_string() };
+            let names: Vec<_> = several.iter().map(name).collect();
             format!("must evaluate to one of [{}] but got {}", names.join(" "), expression.kind)
         }
     })
