@@ -31,6 +31,10 @@ bench: setup web ## figures, as distributions and ratios from one run
 conformance: setup web  ## replay what real systems answered (needs CORDON_CONFORMANCE; docs/conformance.md)
 	scripts/conformance
 
+compare: setup web  ## one list of commands on a real control plane and on the embedded one (needs CORDON_KIT; docs/conformance.md)
+	$(CARGO) build --release --locked -p server
+	$(CARGO) run --release --locked -p tests --bin compare -- $(COMPARE_FLAGS)
+
 fmt:             ## format everything
 	$(CARGO) fmt --all
 

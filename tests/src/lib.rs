@@ -26,6 +26,7 @@ pub fn not_run(what: &str, why: &str) {
 }
 
 pub mod browser;
+pub mod compare;
 pub mod measure;
 pub mod sandbox;
 pub mod transcript;

@@ -13,8 +13,9 @@ pub fn cordon() -> PathBuf {
     if let Some(path) = env::var_os("CORDON_BIN") {
         return path.into();
     }
-    let profile = env::current_exe().expect("a test knows its own path");
-    let folder = profile.parent().and_then(Path::parent).expect("tests lie in target/<profile>/deps");
+    let own = env::current_exe().expect("a program knows its own path");
+    let folder = own.parent().expect("programs lie in target/<profile>, tests in deps below it");
+    let folder = folder.parent().filter(|_| folder.ends_with("deps")).unwrap_or(folder);
     let binary = folder.join("cordon");
     if !binary.exists() {
         let built = Command::new(env!("CARGO")).args(["build", "--locked", "-p", "server"]).current_dir(crate::root()).status();

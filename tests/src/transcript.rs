@@ -7,7 +7,12 @@
 //! $ kubectl get pod nope
 //! Error from server (NotFound): pods "nope" not found
 //! [exit 1]
+//! # timing: the controller may not have written it yet
+//! $ kubectl get events
 //! ```
+//!
+//! A comment that begins with `timing:` says why only the exit code of the next command is compared; one that begins with `differs:`
+//! says why the embedded cluster answers otherwise, and its answer is then not compared.
 //!
 //! What differs between two runs on the same cluster (uids, times, ages, addresses, generated names) is replaced by placeholders on
 //! both sides before they are compared. Standard error follows standard output.
@@ -24,18 +29,49 @@ pub struct Entry {
     pub answer: String,
 }
 
-/// Commands may run over several lines where each but the last ends in a backslash.
+/// How an answer is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    Whole,
+    ExitCode,
+    Differs,
+}
+
+impl Entry {
+    pub fn mark(&self) -> Mark {
+        let says = |word: &str| self.comments.lines().any(|line| line.starts_with(word));
+        match (says("# differs:"), says("# timing:")) {
+            (true, _) => Mark::Differs,
+            (_, true) => Mark::ExitCode,
+            _ => Mark::Whole,
+        }
+    }
+}
+
+/// The word that ends the here-document which a line of shell begins.
+fn here_document(line: &str) -> Option<&str> {
+    let word = line.split_once("<<")?.1.trim_start_matches(['\'', '"']);
+    let end = word.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(word.len());
+    (end > 0).then(|| &word[..end])
+}
+
+/// Commands may run over several lines: where a line ends in a backslash, and up to the end of a here-document.
 pub fn parse(text: &str) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
     let mut comments = String::new();
     let mut continued = false;
+    let mut document: Option<&str> = None;
     for (number, line) in text.lines().enumerate() {
-        if let (true, Some(entry)) = (continued, entries.last_mut()) {
+        if let (true, Some(entry)) = (continued || document.is_some(), entries.last_mut()) {
             entry.command += "\n";
             entry.command += line;
-            continued = line.ends_with('\\');
+            continued = document.is_none() && line.ends_with('\\');
+            if document == Some(line) {
+                document = None;
+            }
         } else if let Some(command) = line.strip_prefix("$ ") {
-            continued = command.ends_with('\\');
+            document = here_document(command);
+            continued = document.is_none() && command.ends_with('\\');
             entries.push(Entry {
                 line: number + 1,
                 comments: std::mem::take(&mut comments),
@@ -81,6 +117,9 @@ pub fn normalise(text: &str) -> String {
             (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?", "<time>"),
             (r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d \+0000", "<time>"),
             (r#"(resourceVersion"?: ?)"\d+""#, "$1\"<rv>\""),
+            (r#"(resourceVersion\\*":\\*")\d+"#, "$1<rv>"),
+            (r"([Rr]esource ?[Vv]ersion: +)\d+", "$1<rv>"),
+            (r"\b[IWE]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ ", "<log> "),
             (r"\b10\.\d+\.\d+\.\d+\b", "<ip>"),
             (r"https?://[\w.:\[\]-]+(/clusters/[\w-]+)?", "<server>"),
             (r"-[0-9a-f]{6,10}-[0-9a-z]{5}\b", "-<gen>"),
@@ -99,4 +138,20 @@ pub fn normalise(text: &str) -> String {
         .collect()
     });
     RULES.iter().fold(text.to_owned(), |text, (rule, to)| rule.replace_all(&text, *to).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_run_over_several_lines() {
+        let text = "# why\n$ a <<'X'\nb: 1 \\\n$ c\nX\nfirst\n# timing: late\n$ d \\\n  e\n[exit 1]\n$ f\n";
+        let entries = parse(text);
+        let seen: Vec<_> = entries.iter().map(|e| (&*e.command, &*e.answer, e.mark())).collect();
+        let expected =
+            [("a <<'X'\nb: 1 \\\n$ c\nX", "first\n", Mark::Whole), ("d \\\n  e", "[exit 1]\n", Mark::ExitCode), ("f", "", Mark::Whole)];
+        assert_eq!(seen, expected);
+        assert_eq!(print(&entries), text);
+    }
 }

@@ -183,7 +183,8 @@ fn refusal_status(refusal: &Refusal, cluster: &str) -> ApiError {
 
 /// A `Status` as the API server would send it.
 pub fn refuse(error: &ApiError) -> Response<Body> {
-    let mut response = Response::new(Body::from(error.to_status().to_string()));
+    let mut response =
+        Response::new(Body::from(serde_json::to_string(&machinery::ordered::object(&error.to_status())).unwrap_or_default()));
     *response.status_mut() = StatusCode::from_u16(error.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

@@ -14,6 +14,8 @@ pub(crate) struct Call {
     /// Field manager.
     pub manager: String,
     pub resource: Arc<Resource>,
+    /// `create`, `update`, `patch`, …; empty where the simulator asks.
+    pub verb: &'static str,
     /// Empty for the object itself.
     pub subresource: String,
     /// Empty for cluster-scoped resources, and for all namespaces.
@@ -43,6 +45,7 @@ impl Call {
             user,
             manager: manager.to_owned(),
             resource,
+            verb: "",
             subresource: String::new(),
             namespace: namespace.to_owned(),
             name: name.to_owned(),

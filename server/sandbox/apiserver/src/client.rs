@@ -153,6 +153,11 @@ impl Client {
         crate::subresources::token::mint_legacy(&self.server, namespace, account, secret)
     }
 
+    /// Everything that is served at the moment.
+    pub fn scheme(&self) -> Arc<machinery::Scheme> {
+        self.server.scheme()
+    }
+
     /// The newest committed resource version.
     pub fn resource_version(&self) -> u64 {
         self.server.state().resource_version()

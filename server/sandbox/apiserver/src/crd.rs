@@ -86,15 +86,12 @@ fn resources(definition: &Value) -> Vec<Resource> {
                 subresources,
                 storage: storage.as_ref().filter(|storage| **storage != this).map(|storage| (owned(&spec["group"]), storage.clone())),
                 version: this,
-                custom: Some(Arc::new(CustomDefinition {
-                    preserve_unknown_fields: spec["preserveUnknownFields"] == true
-                        || schema["x-kubernetes-preserve-unknown-fields"] == true,
-                    schema,
-                    selectable_fields: version["selectableFields"]
-                        .as_array()
-                        .map(|list| list.iter().filter_map(|field| field["jsonPath"].as_str().map(str::to_owned)).collect())
-                        .unwrap_or_default(),
-                    columns: version["additionalPrinterColumns"].as_array().cloned().unwrap_or_default(),
+                custom: Some(Arc::new({
+                    let preserve = spec["preserveUnknownFields"] == true || schema["x-kubernetes-preserve-unknown-fields"] == true;
+                    let fields = version["selectableFields"].as_array();
+                    let paths = |list: &Vec<Value>| list.iter().filter_map(|field| field["jsonPath"].as_str().map(str::to_owned)).collect();
+                    let columns = version["additionalPrinterColumns"].as_array().cloned().unwrap_or_default();
+                    CustomDefinition::new(schema, columns, preserve, fields.map(paths).unwrap_or_default())
                 })),
             }
         })

@@ -36,14 +36,13 @@ pub(crate) fn answer(call: &Call, object: &Value) -> Result<Option<Value>, ApiEr
     }
     review["status"] = match &*call.resource.plural {
         "selfsubjectaccessreviews" => access(call, &call.user, &object["spec"])?,
-        "subjectaccessreviews" => access(call, &subject(call, &object["spec"])?, &object["spec"])?,
+        "subjectaccessreviews" => access(call, &subject(&object["spec"])?, &object["spec"])?,
         "localsubjectaccessreviews" => {
             let given = object["spec"]["resourceAttributes"]["namespace"].as_str().unwrap_or_default();
             if given != call.namespace {
-                let message = format!("spec.resourceAttributes.namespace must match namespace: {}", call.namespace);
-                return Err(ApiError::bad_request(message));
+                return Err(refused("spec.resourceAttributes.namespace", &json!(given), "must match metadata.namespace"));
             }
-            access(call, &subject(call, &object["spec"])?, &object["spec"])?
+            access(call, &subject(&object["spec"])?, &object["spec"])?
         }
         "selfsubjectrulesreviews" => rules(call, object["spec"]["namespace"].as_str().unwrap_or_default())?,
         "selfsubjectreviews" => json!({"userInfo": user_info(&call.user)}),
@@ -71,7 +70,12 @@ fn texts(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect()
 }
 
-fn subject(call: &Call, spec: &Value) -> Result<UserInfo, ApiError> {
+/// A review that is invalid: it has neither kind nor name in the answer.
+fn refused(field: &str, value: &Value, why: &str) -> ApiError {
+    ApiError::invalid(AUTHORIZATION, "", "", &[machinery::FieldError::invalid(field, value, why)])
+}
+
+fn subject(spec: &Value) -> Result<UserInfo, ApiError> {
     let user = UserInfo {
         name: spec["user"].as_str().unwrap_or_default().to_owned(),
         uid: spec["uid"].as_str().unwrap_or_default().to_owned(),
@@ -79,8 +83,7 @@ fn subject(call: &Call, spec: &Value) -> Result<UserInfo, ApiError> {
         ..UserInfo::default()
     };
     if user.name.is_empty() && user.groups.is_empty() {
-        let error = machinery::FieldError::invalid("spec.user", &json!(""), "at least one of user or group must be specified");
-        return Err(call.invalid("", &[error]));
+        return Err(refused("spec.user", &json!(""), "at least one of user or group must be specified"));
     }
     Ok(user)
 }
@@ -93,8 +96,11 @@ fn access(call: &Call, user: &UserInfo, spec: &Value) -> Result<Value, ApiError>
         _ => None,
     };
     if let Some(problem) = problem {
-        let field = if resource.is_object() { "spec.nonResourceAttributes" } else { "spec.resourceAttributes" };
-        return Err(call.invalid("", &[machinery::FieldError::invalid(field, &Value::Null, problem)]));
+        if resource.is_object() {
+            let given = json!({"Path": path["path"].as_str().unwrap_or_default(), "Verb": path["verb"].as_str().unwrap_or_default()});
+            return Err(refused("spec.nonResourceAttributes", &given, problem));
+        }
+        return Err(refused("spec.resourceAttributes", &Value::Null, problem));
     }
     let text = |value: &Value, field: &str| value[field].as_str().unwrap_or_default().to_owned();
     let attributes = if resource.is_object() {

@@ -1,6 +1,7 @@
 //! One cluster's API server.
 
 use crate::{
+    admission::CompiledPolicies,
     client::{Change, Client},
     crd,
     node::NodeRuntime,
@@ -80,6 +81,7 @@ struct Inner {
     /// Made when it is first needed.
     token_key: OnceLock<TokenKey>,
     store: Store,
+    policies: CompiledPolicies,
     scheme: RwLock<Arc<Scheme>>,
     random: Mutex<StdRng>,
     runtime: RwLock<Option<Arc<dyn NodeRuntime>>>,
@@ -133,6 +135,7 @@ impl Server {
             limits,
             token_key: OnceLock::new(),
             store,
+            policies: CompiledPolicies::default(),
             scheme,
             random,
             runtime: RwLock::new(None),
@@ -237,6 +240,10 @@ impl Server {
 
     pub fn limits(&self) -> &Limits {
         &self.inner.limits
+    }
+
+    pub(crate) fn policies(&self) -> &CompiledPolicies {
+        &self.inner.policies
     }
 
     pub(crate) fn token_key(&self) -> Result<&TokenKey, ApiError> {

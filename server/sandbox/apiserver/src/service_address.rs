@@ -3,7 +3,10 @@
 use crate::{call::Call, store::Transaction};
 use machinery::{ApiError, FieldError, clock::rfc3339, object};
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, net::Ipv4Addr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 /// Service network, as kubeadm's default.
 const NETWORK: u32 = u32::from_be_bytes([10, 96, 0, 0]);
@@ -25,7 +28,7 @@ pub(crate) fn allocate(call: &Call, transaction: &Transaction, new: &mut Value, 
 pub(crate) fn record(call: &Call, transaction: &mut Transaction, service: &Value) {
     const KIND: (&str, &str) = ("networking.k8s.io", "ipaddresses");
     let (namespace, name) = (object::namespace(service), object::name(service));
-    let parent = json!({"group": "", "resource": "services", "namespace": namespace, "name": name});
+    let parent = json!({"resource": "services", "namespace": namespace, "name": name});
     let stored = transaction.state.get("", "services", namespace, name);
     let wanted = stored.and_then(|service| service["spec"]["clusterIP"].as_str()).filter(|address| address.parse::<Ipv4Addr>().is_ok());
     let wanted = wanted.map(str::to_owned);
@@ -73,11 +76,16 @@ fn protocol(port: &Value) -> String {
 fn cluster_ip(call: &Call, new: &mut Value, old: Option<&Value>, taken: &BTreeSet<String>, name: &str) -> Result<(), ApiError> {
     let spec = &mut new["spec"];
     if spec["type"] == "ExternalName" {
-        if let Some(spec) = spec.as_object_mut() {
-            spec.remove("clusterIP");
-            spec.remove("clusterIPs");
-            spec.remove("ipFamilies");
-            spec.remove("ipFamilyPolicy");
+        // What the Service had of an address goes with its type; what somebody asks for now is refused.
+        for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+            let held = old.is_some_and(|old| old["spec"][field] == spec[field]);
+            let empty = spec[field] == "" || spec[field].as_array().is_some_and(Vec::is_empty);
+            if let Some(spec) = spec.as_object_mut().filter(|_| held || empty) {
+                spec.remove(field);
+            }
+        }
+        if spec["clusterIP"].is_string() && spec["clusterIPs"].is_null() {
+            spec["clusterIPs"] = json!([spec["clusterIP"]]);
         }
         return Ok(());
     }
@@ -94,6 +102,13 @@ fn cluster_ip(call: &Call, new: &mut Value, old: Option<&Value>, taken: &BTreeSe
     }
     // A change of an address that is set is for validation to refuse.
     let held = old.and_then(|old| old["spec"]["clusterIP"].as_str()).is_some_and(|held| !held.is_empty());
+    if !matches!(asked.as_str(), "" | "None") && asked.parse::<IpAddr>().is_err() {
+        // No address at all: validation says so.
+        spec["clusterIP"] = asked.as_str().into();
+        spec["clusterIPs"] = json!([asked]);
+        return Ok(());
+    }
+    families(call, spec, old, &asked, name)?;
     if asked != "None" && !held {
         asked = if asked.is_empty() {
             free_address(call, taken).ok_or_else(|| ApiError::internal("failed to allocate a serviceIP: range is full"))?
@@ -107,28 +122,52 @@ fn cluster_ip(call: &Call, new: &mut Value, old: Option<&Value>, taken: &BTreeSe
     }
     spec["clusterIP"] = asked.as_str().into();
     spec["clusterIPs"] = json!([asked]);
-    if asked == "None" && spec["selector"].as_object().is_none_or(serde_json::Map::is_empty) {
-        // A headless Service without selector may speak both families.
-        spec["ipFamilies"].take();
-        spec["ipFamilies"] = json!(["IPv4"]);
-        if spec["ipFamilyPolicy"].is_null() {
-            spec["ipFamilyPolicy"] = "SingleStack".into();
+    Ok(())
+}
+
+/// `ipFamilies` and `ipFamilyPolicy` of a cluster that speaks IPv4 only.
+fn families(call: &Call, spec: &mut Value, old: Option<&Value>, asked: &str, name: &str) -> Result<(), ApiError> {
+    let everyone = asked == "None" && spec["selector"].as_object().is_none_or(serde_json::Map::is_empty);
+    if spec["ipFamilyPolicy"].is_null() {
+        let before = old.map(|old| old["spec"]["ipFamilyPolicy"].clone()).filter(|policy| !policy.is_null());
+        // A headless Service without a selector may point at endpoints of both families.
+        spec["ipFamilyPolicy"] = before.unwrap_or_else(|| if everyone { "RequireDualStack" } else { "SingleStack" }.into());
+    }
+    let mut errors = Vec::new();
+    if asked.parse::<Ipv6Addr>().is_ok() && spec["ipFamilies"][0].is_null() {
+        errors.push(FieldError::invalid("spec.clusterIPs[0]", &json!([asked]), "IPv6 is not configured on this cluster"));
+    }
+    if everyone {
+        if spec["ipFamilies"].as_array().is_none_or(Vec::is_empty) {
+            let single = spec["ipFamilyPolicy"] == "SingleStack";
+            spec["ipFamilies"] = if single { json!(["IPv4"]) } else { json!(["IPv4", "IPv6"]) };
         }
         return Ok(());
     }
+    if spec["ipFamilyPolicy"] == "RequireDualStack" {
+        let message = "this cluster is not configured for dual-stack services";
+        errors.push(FieldError::invalid("spec.ipFamilyPolicy", &spec["ipFamilyPolicy"], message));
+    }
+    for (index, family) in spec["ipFamilies"].as_array().into_iter().flatten().enumerate().filter(|(_, family)| **family == "IPv6") {
+        errors.push(FieldError::invalid(format!("spec.ipFamilies[{index}]"), family, "not configured on this cluster"));
+    }
+    if !errors.is_empty() {
+        return Err(call.invalid(name, &errors));
+    }
     if spec["ipFamilies"].as_array().is_none_or(Vec::is_empty) {
         spec["ipFamilies"] = json!(["IPv4"]);
-    }
-    if spec["ipFamilyPolicy"].is_null() {
-        spec["ipFamilyPolicy"] = "SingleStack".into();
     }
     Ok(())
 }
 
 fn check_address(asked: &str, taken: &BTreeSet<String>) -> Result<(), String> {
-    let Ok(address) = asked.parse::<Ipv4Addr>() else { return Err("provided IP is not in the valid range".to_owned()) };
+    let mismatch = "the provided network does not match the current range";
+    let Ok(address) = asked.parse::<Ipv4Addr>() else { return Err(mismatch.to_owned()) };
     let offset = address.to_bits().wrapping_sub(NETWORK);
-    if offset == 0 || offset >= SIZE - 1 {
+    if offset >= SIZE {
+        return Err(mismatch.to_owned());
+    }
+    if offset == 0 || offset == SIZE - 1 {
         return Err("provided IP is not in the valid range. The range of valid IPs is 10.96.0.0/16".to_owned());
     }
     if taken.contains(asked) {

@@ -45,6 +45,7 @@ gvrs! {
     SECRETS = "" "v1" "secrets";
     SERVICES = "" "v1" "services";
     SERVICE_ACCOUNTS = "" "v1" "serviceaccounts";
+    VALIDATING_ADMISSION_POLICIES = "admissionregistration.k8s.io" "v1" "validatingadmissionpolicies";
     CUSTOM_RESOURCE_DEFINITIONS = "apiextensions.k8s.io" "v1" "customresourcedefinitions";
     CONTROLLER_REVISIONS = "apps" "v1" "controllerrevisions";
     DAEMON_SETS = "apps" "v1" "daemonsets";

@@ -11,6 +11,7 @@
 //! or the simulator.
 
 pub mod apply;
+pub mod cel;
 pub mod clock;
 pub mod defaults;
 pub mod discovery;
@@ -19,7 +20,9 @@ pub mod field;
 pub mod gvr;
 pub mod object;
 pub mod openapi;
+pub mod ordered;
 pub mod patch;
+pub mod policy;
 pub mod quantity;
 pub mod resource;
 pub mod scheme;

@@ -1,7 +1,11 @@
 //! What is served under one plural name in one group and version.
 
+use crate::validation::rules::Rules;
 use serde_json::Value;
-use std::{borrow::Cow, sync::Arc};
+use std::{
+    borrow::Cow,
+    sync::{Arc, OnceLock},
+};
 
 type Text = Cow<'static, str>;
 
@@ -47,6 +51,19 @@ pub struct CustomDefinition {
     pub preserve_unknown_fields: bool,
     /// `selectableFields` of this version, as JSON paths: `.spec.color`.
     pub selectable_fields: Vec<String>,
+    /// Compiled when the first object is judged.
+    rules: OnceLock<Option<Rules>>,
+}
+
+impl CustomDefinition {
+    pub fn new(schema: Value, columns: Vec<Value>, preserve_unknown_fields: bool, selectable_fields: Vec<String>) -> Self {
+        Self { schema, columns, preserve_unknown_fields, selectable_fields, rules: OnceLock::new() }
+    }
+
+    /// The rules that the schema states in CEL.
+    pub fn rules(&self) -> Option<&Rules> {
+        self.rules.get_or_init(|| Rules::compile(&self.schema)).as_ref()
+    }
 }
 
 impl Resource {

@@ -21,7 +21,12 @@ impl ApiError {
     }
 
     fn named(code: u16, reason: &'static str, group: &str, resource: &str, name: &str, message: String) -> Self {
-        let mut details = json!({"name": name, "kind": resource});
+        let mut details = json!({});
+        for (field, value) in [("name", name), ("kind", resource)] {
+            if !value.is_empty() {
+                details[field] = value.into();
+            }
+        }
         if !group.is_empty() {
             details["group"] = group.into();
         }

@@ -8,13 +8,17 @@ mod node_restriction;
 mod pod_defaults;
 mod pod_security;
 mod priority_class;
+mod protection;
 pub mod resource_quota;
 mod service_account;
+mod validating_policy;
 
 use crate::{
     call::{Call, Operation},
     store::Transaction,
 };
+pub(crate) use validating_policy::Compiled as CompiledPolicies;
+
 use machinery::ApiError;
 use serde_json::Value;
 
@@ -29,6 +33,9 @@ pub(crate) fn mutate(
     namespace_lifecycle::admit(call, transaction, operation, new)?;
     node_restriction::validate(call, operation, Some(new), old)?;
     if operation != Operation::Create {
+        if operation == Operation::Update && call.is("", "pods") && call.subresource.is_empty() {
+            pod_defaults::tolerations(new);
+        }
         return Ok(());
     }
     if call.is("", "pods") {
@@ -39,6 +46,11 @@ pub(crate) fn mutate(
         pod_defaults::runtime_class(call, transaction, new)?;
     } else if call.is("", "persistentvolumeclaims") {
         default_classes::claim(transaction, new);
+        protection::storage(call, new);
+    } else if call.is("", "persistentvolumes") {
+        protection::storage(call, new);
+    } else if call.is("", "nodes") {
+        protection::node(call, new);
     } else if call.is("networking.k8s.io", "ingresses") {
         default_classes::ingress(transaction, new);
     }
@@ -57,8 +69,14 @@ pub(crate) fn validate(
         namespace_lifecycle::protect(call, transaction)?;
         node_restriction::validate(call, operation, new, old)?;
     }
+    if let (Operation::Update, true, Some(new), Some(old)) = (operation, call.is("", "persistentvolumeclaims"), new, old)
+        && call.subresource.is_empty()
+    {
+        default_classes::resize(call, transaction, new, old)?;
+    }
     limit_ranger::validate(call, transaction, operation, new)?;
     pod_security::validate(call, transaction, operation, new, old)?;
     priority_class::validate(call, transaction, new)?;
+    validating_policy::validate(call, transaction, operation, new, old)?;
     resource_quota::validate(call, transaction, operation, new, old)
 }

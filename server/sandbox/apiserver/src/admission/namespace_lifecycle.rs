@@ -7,7 +7,7 @@ use crate::{
 use machinery::{ApiError, object};
 use serde_json::{Value, json};
 
-const IMMORTAL: &[&str] = &["default", "kube-system", "kube-public", "kube-node-lease"];
+const IMMORTAL: &[&str] = &["default", "kube-system", "kube-public"];
 
 pub(crate) fn admit(call: &Call, transaction: &Transaction, operation: Operation, new: &Value) -> Result<(), ApiError> {
     if !call.resource.namespaced || operation != Operation::Create {

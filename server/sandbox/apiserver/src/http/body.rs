@@ -2,23 +2,37 @@
 
 use super::{negotiate, protobuf};
 use axum::body::Body;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use machinery::{ApiError, strict::Format};
+use http_body_util::BodyExt;
+use machinery::{
+    ApiError,
+    strict::{self, Format},
+};
 use serde_json::Value;
 
 /// Nesting that a body may have at most, as the limit of encoding/json's fast path guards a real server.
 const DEPTH: usize = 500;
 
-pub(super) async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
-    match Limited::new(body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            Err(ApiError::new(413, "RequestEntityTooLarge", format!("Request entity too large: limit is {limit}")))
+/// How much more than the limit is still read, so that a client has sent all and hears the answer.
+const DRAIN: usize = 32 << 20;
+
+pub(super) async fn read(mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
+    let (mut read, mut total) = (BytesMut::new(), 0_usize);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| ApiError::bad_request(format!("unable to read the body: {error}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        total = total.saturating_add(data.len());
+        if total <= limit {
+            read.extend_from_slice(&data);
+        } else if total > limit.saturating_add(DRAIN) {
+            break;
         }
-        Err(error) => Err(ApiError::bad_request(format!("unable to read the body: {error}"))),
     }
+    if total > limit {
+        return Err(ApiError::new(413, "RequestEntityTooLarge", format!("Request entity too large: limit is {limit}")));
+    }
+    Ok(read.freeze())
 }
 
 /// The body as JSON or YAML text; anything but these and protobuf is 415.
@@ -43,6 +57,15 @@ pub(super) fn text(headers: &HeaderMap, body: Bytes) -> Result<(Format, Bytes), 
 pub(super) fn options(headers: &HeaderMap, body: Bytes) -> Result<Value, ApiError> {
     let (format, body) = text(headers, body)?;
     value(format, &body)
+}
+
+/// What a subresource or a delete takes: one object of a built-in kind. Empty reads as null.
+pub(super) fn typed(headers: &HeaderMap, body: Bytes, (group, version, kind): (&str, &str, &str)) -> Result<Value, ApiError> {
+    let (format, body) = text(headers, body)?;
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Value::Null);
+    }
+    Ok(strict::decode_kind(group, version, kind, format, &body, strict::FieldValidation::Ignore)?.object)
 }
 
 /// A body that no schema describes: options, patches, reviews. Empty reads as null.

@@ -37,7 +37,7 @@ pub(super) fn roots(incoming: &Incoming, scheme: &Scheme, accepted: Accepted, le
     if let Some(kind) = aggregated(incoming) {
         let value = discovery::aggregated(scheme, legacy);
         let json = Accepted { encoding: Encoding::Json, ..accepted };
-        let mut answer = respond::encode(200, json, &value);
+        let mut answer = respond::encode(200, json, &machinery::ordered::object(&value));
         answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
         answer.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
         return answer;
@@ -48,7 +48,7 @@ pub(super) fn roots(incoming: &Incoming, scheme: &Scheme, accepted: Accepted, le
     } else {
         discovery::group_list(scheme)
     };
-    respond::encode(200, accepted, &value)
+    respond::encode(200, accepted, &machinery::ordered::object(&value))
 }
 
 /// `/api/v1`, `/apis/<group>`, `/apis/<group>/<version>`.
@@ -60,7 +60,7 @@ pub(super) fn group(scheme: &Scheme, path: &str, accepted: Accepted) -> Option<A
         ["apis", group, version] => discovery::resource_list(scheme, group, version)?,
         _ => return None,
     };
-    Some(respond::encode(200, accepted, &value))
+    Some(respond::encode(200, accepted, &machinery::ordered::object(&value)))
 }
 
 /// What `/` lists.

@@ -21,7 +21,7 @@ const CHECKS: &[&str] = &["ping", "log", "etcd", "poststarthook/start-apiextensi
 pub(super) fn serve(incoming: Incoming) -> Answer {
     let headers = incoming.request.headers();
     if !matches!(*incoming.request.method(), http::Method::GET | http::Method::HEAD) {
-        return respond::error(&method_not_allowed(), Accepted::JSON);
+        return respond::error(&method_not_allowed(), negotiate::plain(headers, incoming.query.get("pretty")));
     }
     let accepted = match negotiate::accepted(headers, incoming.query.get("pretty"), false) {
         Ok(accepted) => accepted,

@@ -1,8 +1,7 @@
 //! Every request's way in: limits, who asks, what for, may they.
 
 use super::{
-    endpoints,
-    negotiate::{self, Accepted},
+    endpoints, negotiate,
     path::{self, RequestPath},
     query::Query,
     resource, respond,
@@ -35,15 +34,15 @@ pub(super) async fn handle(server: Server, request: Request) -> Answer {
     let query = Query::parse(request.uri().query());
     let verb = verb(&request, &path, &query);
     let load = load(verb, &path, &query);
-    let accepted = negotiate::accepted(request.headers(), query.get("pretty"), false).unwrap_or(Accepted::JSON);
+    let plain = negotiate::plain(request.headers(), query.get("pretty"));
     let Some(place) = server.enter(load) else {
         let error = ApiError::new(429, "TooManyRequests", "Too many requests, please try again later.");
-        return respond::error(&error, accepted);
+        return respond::error(&error, plain);
     };
     let answer = match prepare(&server, request, path, query, verb) {
         Ok(incoming) if incoming.path.is_resource => resource::serve(incoming).await,
         Ok(incoming) => endpoints::serve(incoming),
-        Err(error) => respond::error(&error, accepted),
+        Err(error) => respond::error(&error, plain),
     };
     // A stream goes on after this: it keeps its place until its body is dropped.
     if load == Load::Request { answer } else { hold(answer, place) }

@@ -46,7 +46,7 @@ fn options(query: &Query, call: &Call) -> Result<LogOptions, ApiError> {
         ),
     };
     if seconds.is_some() && time.is_some() {
-        errors.push(FieldError::forbidden("", "at most one of `sinceTime` or `sinceSeconds` may be specified"));
+        errors.push(FieldError::forbidden("[]", "at most one of `sinceTime` or `sinceSeconds` may be specified"));
     }
     if query.get("stream").is_some_and(|stream| !stream.is_empty()) {
         errors.push(FieldError::forbidden("stream", "may not be specified"));

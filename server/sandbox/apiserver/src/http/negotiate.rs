@@ -55,8 +55,8 @@ fn clauses(headers: &HeaderMap) -> Vec<Clause> {
     clauses
 }
 
-/// The first clause that this server can honour. Binary forms (protobuf, CBOR) are none of them.
-pub(super) fn accepted(headers: &HeaderMap, pretty: Option<&str>, tables: bool) -> Result<Accepted, ApiError> {
+/// JSON, indented for who reads it with their own eyes: what is answered where nothing could be negotiated.
+pub(super) fn plain(headers: &HeaderMap, pretty: Option<&str>) -> Accepted {
     let pretty = match pretty {
         Some(text) => !matches!(text, "false" | "0"),
         None => {
@@ -64,6 +64,12 @@ pub(super) fn accepted(headers: &HeaderMap, pretty: Option<&str>, tables: bool) 
             ["curl", "Wget", "Mozilla/"].iter().any(|start| agent.starts_with(start))
         }
     };
+    Accepted { pretty, ..Accepted::JSON }
+}
+
+/// The first clause that this server can honour. Binary forms (protobuf, CBOR) are none of them.
+pub(super) fn accepted(headers: &HeaderMap, pretty: Option<&str>, tables: bool) -> Result<Accepted, ApiError> {
+    let Accepted { pretty, .. } = plain(headers, pretty);
     let clauses = clauses(headers);
     if clauses.is_empty() {
         return Ok(Accepted { pretty, ..Accepted::JSON });
@@ -87,7 +93,14 @@ pub(super) fn accepted(headers: &HeaderMap, pretty: Option<&str>, tables: bool) 
         };
         return Ok(Accepted { encoding, shape, pretty });
     }
-    Err(ApiError::new(406, "NotAcceptable", "only the following media types are accepted: application/json, application/yaml"))
+    const KINDS: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+    // A media type that no route gives is refused before anything else; a form of one that it has, by the form.
+    if !clauses.iter().any(|(kind, _, _)| KINDS.split(", ").any(|known| known == kind)) {
+        let mut error = ApiError::new(406, "NotAcceptable", format!("406: Not Acceptable\n\nAvailable representations: {KINDS}"));
+        error.details = serde_json::json!({});
+        return Err(error);
+    }
+    Err(ApiError::new(406, "NotAcceptable", format!("only the following media types are accepted: {KINDS}")))
 }
 
 /// Media type of a body, without parameters; JSON where the client names none.

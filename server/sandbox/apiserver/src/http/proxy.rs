@@ -69,7 +69,12 @@ fn of_service(call: &Call, name: &str, port: &str) -> Result<(Arc<Value>, u16), 
             || candidate["port"].as_u64().is_some_and(|number| number.to_string() == port)
             || (port.is_empty() && ports.len() == 1)
     });
-    let missing = || ApiError::new(503, "ServiceUnavailable", format!("no endpoints available for service {name:?}"));
+    let missing = || {
+        ApiError::new(503, "ServiceUnavailable", {
+            let asked = if port.is_empty() { name.to_owned() } else { format!("{name}:{port}") };
+            format!("no endpoints available for service {asked:?}")
+        })
+    };
     let wanted = wanted.ok_or_else(missing)?;
     let mut found = Vec::new();
     for (_, slice) in state.list("discovery.k8s.io", "endpointslices", Some(&call.namespace), None) {

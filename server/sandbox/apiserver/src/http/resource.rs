@@ -35,7 +35,7 @@ pub(super) async fn serve(incoming: Incoming) -> Answer {
     let accepted = match negotiate::accepted(incoming.request.headers(), pretty, true) {
         Ok(accepted) => accepted,
         Err(_) if streams => Accepted::JSON,
-        Err(error) => return respond::error(&error, Accepted::JSON),
+        Err(error) => return respond::error(&error, negotiate::plain(incoming.request.headers(), pretty)),
     };
     match route(incoming, accepted).await {
         Ok(answer) => answer,
@@ -73,66 +73,78 @@ async fn route(incoming: Incoming, accepted: Accepted) -> Result<Answer, ApiErro
     if !resource.verbs.contains(&incoming.verb) {
         return Err(endpoints::method_not_allowed());
     }
-    if !path.name.is_empty() && incoming.verb == "create" {
+    let misplaced = match incoming.verb {
+        "create" => !path.name.is_empty(),
+        "update" | "patch" => path.name.is_empty(),
+        _ => false,
+    };
+    if misplaced {
         return Err(endpoints::method_not_allowed());
     }
     let mut call = call(&incoming, resource)?;
+    let answer = act(incoming, &mut call, accepted).await;
+    // What was warned of before something failed is said as well.
+    Ok(answer.unwrap_or_else(|error| respond::with_warnings(respond::error(&error, accepted), &call.warnings)))
+}
+
+async fn act(incoming: Incoming, call: &mut Call, accepted: Accepted) -> Result<Answer, ApiError> {
     match incoming.verb {
         "get" => {
-            let object = get::get(&call)?;
-            Ok(respond::object(&call, 200, accepted, include(&incoming)?, &object))
+            let object = get::get(call)?;
+            Ok(respond::object(call, 200, accepted, include(&incoming)?, &object))
         }
         "list" => {
-            let listed = list::list(&call, &list_options(&incoming, &call)?)?;
-            Ok(respond::list(&call, accepted, include(&incoming)?, &listed))
+            let listed = list::list(call, &list_options(&incoming, call)?)?;
+            Ok(respond::list(call, accepted, include(&incoming)?, &listed))
         }
-        "watch" => serve_watch(&incoming, &call, accepted),
+        "watch" => serve_watch(&incoming, call, accepted),
         "create" => {
             let include = include(&incoming)?;
             if !crate::reviews::is_review(&call.resource) && call.resource.namespaced && call.namespace.is_empty() {
                 return Err(endpoints::method_not_allowed());
             }
             let (headers, bytes) = body_of(incoming).await?;
-            let object = decode(&mut call, &headers, bytes)?;
-            if let Some(answer) = crate::reviews::answer(&call, &object)? {
-                return Ok(respond::object(&call, 201, accepted, include, &Arc::new(answer)));
+            let object = decode(call, &headers, bytes)?;
+            if let Some(answer) = crate::reviews::answer(call, &object)? {
+                return Ok(respond::object(call, 201, accepted, include, &Arc::new(answer)));
             }
-            let stored = create::create(&mut call, object)?;
-            Ok(respond::object(&call, 201, accepted, include, &stored))
+            let stored = create::create(call, object)?;
+            Ok(respond::object(call, 201, accepted, include, &stored))
         }
         "update" => {
             let include = include(&incoming)?;
             let (headers, bytes) = body_of(incoming).await?;
-            let object = decode(&mut call, &headers, bytes)?;
-            let (stored, created) = update::update(&mut call, object)?;
-            Ok(respond::object(&call, if created { 201 } else { 200 }, accepted, include, &stored))
+            let object = decode(call, &headers, bytes)?;
+            let (stored, created) = update::update(call, object)?;
+            Ok(respond::object(call, if created { 201 } else { 200 }, accepted, include, &stored))
         }
         "patch" => {
             let include = include(&incoming)?;
-            let patch = patch_of(incoming, &mut call).await?;
-            let (stored, created) = patch::patch(&mut call, patch)?;
-            Ok(respond::object(&call, if created { 201 } else { 200 }, accepted, include, &stored))
+            let patch = patch_of(incoming).await?;
+            let (stored, created) = patch::patch(call, patch)?;
+            Ok(respond::object(call, if created { 201 } else { 200 }, accepted, include, &stored))
         }
         "delete" => {
             let include = include(&incoming)?;
             let (options, dry_run) = delete_options(incoming).await?;
             call.dry_run = dry_run;
-            let deleted = delete::delete(&mut call, &options)?;
-            let (code, answer) = deleted.answer(&call, &options);
+            let deleted = delete::delete(call, &options)?;
+            let (code, answer) = deleted.answer(call, &options);
             if answer["kind"] == "Status" {
-                let answer = respond::encode(code, Accepted { shape: negotiate::Shape::Object, ..accepted }, &answer);
+                let answer =
+                    respond::encode(code, Accepted { shape: negotiate::Shape::Object, ..accepted }, &machinery::ordered::object(&answer));
                 return Ok(respond::with_warnings(answer, &call.warnings));
             }
-            Ok(respond::object(&call, code, accepted, include, &Arc::new(answer)))
+            Ok(respond::object(call, code, accepted, include, &Arc::new(answer)))
         }
         "deletecollection" => {
             let include = include(&incoming)?;
-            let selection = list_options(&incoming, &call)?.selection;
+            let selection = list_options(&incoming, call)?.selection;
             let (options, dry_run) = delete_options(incoming).await?;
             call.dry_run = dry_run;
-            let items = delete_collection::delete_collection(&mut call, &selection, &options)?;
+            let items = delete_collection::delete_collection(call, &selection, &options)?;
             let resource_version = call.server.state().resource_version();
-            Ok(respond::list(&call, accepted, include, &list::Listed { items, resource_version, rest: None }))
+            Ok(respond::list(call, accepted, include, &list::Listed { items, resource_version, rest: None }))
         }
         _ => Err(endpoints::method_not_allowed()),
     }
@@ -171,11 +183,13 @@ fn deprecation(resource: &Resource) -> Option<String> {
 fn manager(incoming: &Incoming) -> Result<String, ApiError> {
     let given = incoming.query.text("fieldManager");
     if given.chars().count() > 128 || given.chars().any(|c| !c.is_ascii_graphic() && c != ' ') {
-        let mut error = machinery::FieldError::invalid("fieldManager", &json!(given), "should only contain printable characters");
-        if given.chars().count() > 128 {
-            error.kind = machinery::FieldErrorKind::TooLong;
-            error.detail = "may not be more than 128 bytes".to_owned();
-        }
+        let error = if given.chars().count() > 128 {
+            machinery::FieldError::too_long("fieldManager", 128)
+        } else {
+            let (at, odd) = given.char_indices().find(|(_, c)| !c.is_ascii_graphic() && *c != ' ').unwrap_or((0, ' '));
+            let message = format!("invalid character U+{:04X} (at position {at})", u32::from(odd));
+            machinery::FieldError::invalid("fieldManager", &json!(given), message)
+        };
         return Err(ApiError::invalid("meta.k8s.io", "PatchOptions", "", &[error]));
     }
     if !given.is_empty() {
@@ -191,7 +205,9 @@ pub(super) fn include(incoming: &Incoming) -> Result<IncludeObject, ApiError> {
         "" | "Metadata" => Ok(IncludeObject::Metadata),
         "None" => Ok(IncludeObject::None),
         "Object" => Ok(IncludeObject::Object),
-        other => Err(ApiError::bad_request(format!("unrecognized includeObject value: {other:?}"))),
+        other => Err(ApiError::bad_request(format!(
+            "Unable to convert to Table as requested: includeObject: Invalid value: {other:?}: must be 'Metadata', 'Object', 'None', or empty"
+        ))),
     }
 }
 
@@ -210,7 +226,7 @@ pub(super) fn decode(call: &mut Call, headers: &HeaderMap, bytes: bytes::Bytes) 
 }
 
 /// Kind and content of a patch.
-pub(super) async fn patch_of(incoming: Incoming, call: &mut Call) -> Result<Patch, ApiError> {
+pub(super) async fn patch_of(incoming: Incoming) -> Result<Patch, ApiError> {
     let force = incoming.query.get("force").map(|text| text == "true");
     let named = !incoming.query.text("fieldManager").is_empty();
     let (headers, bytes) = body_of(incoming).await?;
@@ -230,15 +246,9 @@ pub(super) async fn patch_of(incoming: Incoming, call: &mut Call) -> Result<Patc
             PatchKind::Apply { force: force.unwrap_or(false) }
         }
         _ => {
-            let strategic = if call.resource.custom.is_none() { ", application/strategic-merge-patch+json" } else { "" };
-            return Err(ApiError::new(
-                415,
-                "UnsupportedMediaType",
-                format!(
-                    "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, \
-                     application/merge-patch+json, application/apply-patch+yaml{strategic}"
-                ),
-            ));
+            let mut error = ApiError::new(415, "UnsupportedMediaType", "415: Unsupported Media Type");
+            error.details = json!({});
+            return Err(error);
         }
     };
     if force.is_some() && !matches!(kind, PatchKind::Apply { .. }) {
@@ -248,7 +258,8 @@ pub(super) async fn patch_of(incoming: Incoming, call: &mut Call) -> Result<Patc
         let (body, repeated) = machinery::patch::read(plain, &bytes)?;
         return Ok(Patch { kind, body, repeated });
     }
-    let (body, repeated) = strict::read_untyped(Format::Yaml, &bytes).map_err(ApiError::bad_request)?;
+    let (body, repeated) = strict::read_untyped(Format::Yaml, &bytes)
+        .map_err(|error| ApiError::bad_request(format!("error decoding YAML: error converting YAML to JSON: {error}")))?;
     if !body.is_object() {
         return Err(ApiError::bad_request("the applied configuration must be one object"));
     }
@@ -258,7 +269,26 @@ pub(super) async fn patch_of(incoming: Incoming, call: &mut Call) -> Result<Patc
 async fn delete_options(incoming: Incoming) -> Result<(crate::client::DeleteOptions, bool), ApiError> {
     let query = incoming.query.clone();
     let (headers, bytes) = body_of(incoming).await?;
-    let body = if bytes.is_empty() { Value::Null } else { body::options(&headers, bytes)? };
+    let mut body = body::options(&headers, bytes)?;
+    // Clients name the group and version that they delete from, or `v1`, or none.
+    if let Some(fields) = body.as_object_mut() {
+        let version = fields.remove("apiVersion").and_then(|version| version.as_str().map(str::to_owned)).unwrap_or_default();
+        match fields.remove("kind").and_then(|kind| kind.as_str().map(str::to_owned)) {
+            Some(kind) if kind != "DeleteOptions" => {
+                let message = format!("no kind {kind:?} is registered for version {version:?} in scheme \"pkg/runtime/scheme.go:110\"");
+                return Err(ApiError::new(500, "", message));
+            }
+            _ => {}
+        }
+        let text = body.to_string();
+        let decoded = strict::decode_kind("", "v1", "DeleteOptions", Format::Json, text.as_bytes(), strict::FieldValidation::Ignore);
+        body = decoded
+            .map_err(|error| {
+                let message = error.message.rsplit_once("cannot be handled as a DeleteOptions: ").map(|(_, why)| why.to_owned());
+                ApiError::new(500, "", message.unwrap_or(error.message))
+            })?
+            .object;
+    }
     delete::options(&body, |name| query.get(name).map(str::to_owned))
 }
 

@@ -4,58 +4,24 @@ use super::negotiate::{Accepted, Encoding, Shape};
 use crate::{call::Call, verbs::list::Listed};
 use axum::body::Body;
 use http::{HeaderValue, Response, StatusCode, header};
-use machinery::{ApiError, table};
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use machinery::{
+    ApiError,
+    ordered::{self, Ordered},
+    table,
+};
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 pub(super) type Answer = Response<Body>;
-
-/// A list item: kinds of the built-in API do not repeat their kind in each item.
-struct Item<'a>(&'a Value, bool);
-
-impl Serialize for Item<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (Some(object), true) = (self.0.as_object(), self.1) else { return self.0.serialize(serializer) };
-        let mut map = serializer.serialize_map(None)?;
-        for (key, value) in object {
-            if key != "kind" && key != "apiVersion" {
-                map.serialize_entry(key, value)?;
-            }
-        }
-        map.end()
-    }
-}
-
-/// An object with these fields, in this order: people read a Status in what curl prints.
-struct InOrder<'a>(&'a Value, &'static [&'static str]);
-
-const STATUS: &[&str] = &["kind", "apiVersion", "metadata", "status", "message", "reason", "details", "code"];
-const DETAILS: &[&str] = &["name", "group", "kind", "uid", "causes", "retryAfterSeconds"];
-
-impl Serialize for InOrder<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for key in self.1 {
-            match self.0.get(*key) {
-                Some(details) if *key == "details" => map.serialize_entry(key, &InOrder(details, DETAILS))?,
-                // A list has no name.
-                Some(name) if *key == "name" && name == "" => {}
-                Some(value) => map.serialize_entry(key, value)?,
-                None => {}
-            }
-        }
-        map.end()
-    }
-}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct List<'a> {
     kind: String,
     api_version: String,
-    metadata: Value,
-    items: Vec<Item<'a>>,
+    metadata: Ordered<'a>,
+    items: Vec<Ordered<'a>>,
 }
 
 /// Any serializable value in the negotiated encoding.
@@ -63,17 +29,45 @@ pub(super) fn encode(code: u16, accepted: Accepted, value: &impl Serialize) -> A
     let (kind, bytes) = match accepted.encoding {
         Encoding::Json if accepted.pretty => ("application/json", serde_json::to_vec_pretty(value).map_err(|error| error.to_string())),
         Encoding::Json => ("application/json", serde_json::to_vec(value).map_err(|error| error.to_string())),
-        Encoding::Yaml => ("application/yaml", serde_saphyr::to_string(value).map(String::into_bytes).map_err(|error| error.to_string())),
+        Encoding::Yaml => {
+            // YAML is written from a map, whose names are in order.
+            let text = serde_json::to_value(value)
+                .map_err(|error| error.to_string())
+                .and_then(|value| serde_saphyr::to_string(&value).map_err(|error| error.to_string()));
+            ("application/yaml", text.map(String::into_bytes))
+        }
     };
     match bytes {
         Ok(mut bytes) => {
-            if bytes.last() != Some(&b'\n') {
+            if matches!(accepted.encoding, Encoding::Json) {
+                bytes = without_markup(bytes);
+            }
+            // Indented JSON ends without an end of line.
+            let indented = accepted.pretty && matches!(accepted.encoding, Encoding::Json);
+            if bytes.last() != Some(&b'\n') && !indented {
                 bytes.push(b'\n');
             }
             bare(code, kind, bytes)
         }
         Err(message) => bare(500, "text/plain; charset=utf-8", message.into_bytes()),
     }
+}
+
+/// `<`, `>` and `&`, which stand in texts only, as Go's encoder writes them.
+fn without_markup(bytes: Vec<u8>) -> Vec<u8> {
+    if !bytes.iter().any(|byte| matches!(byte, b'<' | b'>' | b'&')) {
+        return bytes;
+    }
+    let mut escaped = Vec::with_capacity(bytes.len() + 64);
+    for byte in bytes {
+        match byte {
+            b'<' => escaped.extend_from_slice(b"\\u003c"),
+            b'>' => escaped.extend_from_slice(b"\\u003e"),
+            b'&' => escaped.extend_from_slice(b"\\u0026"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
 }
 
 /// Bytes with their media type.
@@ -87,7 +81,7 @@ pub(super) fn bare(code: u16, content_type: &'static str, bytes: impl Into<Body>
 
 /// A Status; shapes do not apply to errors.
 pub(super) fn error(error: &ApiError, accepted: Accepted) -> Answer {
-    let mut answer = encode(error.code, Accepted { shape: Shape::Object, ..accepted }, &InOrder(&error.to_status(), STATUS));
+    let mut answer = encode(error.code, Accepted { shape: Shape::Object, ..accepted }, &ordered::object(&error.to_status()));
     let seconds = error.details["retryAfterSeconds"].as_u64().or_else(|| (error.code == 429).then_some(1));
     if let Some(seconds) = seconds {
         answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -114,12 +108,14 @@ pub(super) fn metadata_only(object: &Value) -> Value {
 
 pub(super) fn object(call: &Call, code: u16, accepted: Accepted, include: table::IncludeObject, object: &Arc<Value>) -> Answer {
     let answer = match accepted.shape {
-        Shape::Object => encode(code, accepted, &**object),
-        Shape::Metadata => encode(code, accepted, &metadata_only(object)),
+        Shape::Object => encode(code, accepted, &ordered::object(object)),
+        Shape::Metadata => encode(code, accepted, &ordered::object(&metadata_only(object))),
         Shape::Table => {
             let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
-            let table = table::render(&call.resource, metadata, std::slice::from_ref(object), include, true, call.now);
-            encode(code, accepted, &table)
+            // A Scale has columns of its own, whatever it scales.
+            let of = if object["kind"] == "Scale" { &crate::subresources::scale::own_kind(call) } else { &*call.resource };
+            let table = table::render(of, metadata, std::slice::from_ref(object), include, true, call.now);
+            encode(code, accepted, &ordered::object(&table))
         }
     };
     with_warnings(answer, &call.warnings)
@@ -129,11 +125,12 @@ pub(super) fn list(call: &Call, accepted: Accepted, include: table::IncludeObjec
     let answer = match accepted.shape {
         Shape::Object => {
             let bare = call.resource.custom.is_none();
+            let metadata = listed.metadata();
             let list = List {
                 kind: call.resource.list_kind(),
                 api_version: call.resource.api_version(),
-                metadata: listed.metadata(),
-                items: listed.items.iter().map(|object| Item(object, bare)).collect(),
+                metadata: ordered::list_metadata(&metadata),
+                items: listed.items.iter().map(|item| if bare { ordered::item(item) } else { ordered::object(item) }).collect(),
             };
             encode(200, accepted, &list)
         }
@@ -141,11 +138,11 @@ pub(super) fn list(call: &Call, accepted: Accepted, include: table::IncludeObjec
             let items: Vec<_> = listed.items.iter().map(|object| metadata_only(object)).collect();
             let list =
                 json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": listed.metadata(), "items": items});
-            encode(200, accepted, &list)
+            encode(200, accepted, &ordered::object(&list))
         }
         Shape::Table => {
             let table = table::render(&call.resource, listed.metadata(), &listed.items, include, true, call.now);
-            encode(200, accepted, &table)
+            encode(200, accepted, &ordered::object(&table))
         }
     };
     with_warnings(answer, &call.warnings)

@@ -10,13 +10,25 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures::stream;
 use http::HeaderValue;
-use machinery::{ApiError, table};
+use machinery::{
+    ApiError,
+    ordered::{self, Ordered},
+    table,
+};
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
 /// Seconds between bookmarks, as of a real server's watch cache.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+
+#[derive(Serialize)]
+struct Event<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    object: Ordered<'a>,
+}
 
 struct Following {
     watcher: Watcher,
@@ -79,7 +91,7 @@ impl Following {
                 continue;
             }
             let object = self.object(&event);
-            let mut line = serde_json::to_vec(&json!({"type": event.name(), "object": object})).ok()?;
+            let mut line = serde_json::to_vec(&Event { kind: event.name(), object: ordered::object(&object) }).ok()?;
             line.push(b'\n');
             return Some(line.into());
         }

@@ -27,64 +27,70 @@ pub(super) async fn serve(incoming: Incoming, resource: Arc<Resource>, accepted:
     if !streams && !described.verbs.contains(&incoming.verb) {
         return Err(endpoints::method_not_allowed());
     }
-    let mut call = call(&incoming, resource.clone())?;
-    match (name.as_str(), incoming.verb) {
+    let mut call = call(&incoming, resource)?;
+    let answer = act(incoming, &name, &mut call, accepted).await;
+    // What was warned of before something failed is said as well.
+    Ok(answer.unwrap_or_else(|error| respond::with_warnings(respond::error(&error, accepted), &call.warnings)))
+}
+
+async fn act(incoming: Incoming, name: &str, call: &mut Call, accepted: Accepted) -> Result<Answer, ApiError> {
+    match (name, incoming.verb) {
         ("binding", "create") => {
             let (headers, bytes) = body_of(incoming).await?;
-            binding::bind(&mut call, &body::options(&headers, bytes)?)?;
-            Ok(success(&call, accepted))
+            binding::bind(call, &body::typed(&headers, bytes, ("", "v1", "Binding"))?)?;
+            Ok(success(call, accepted))
         }
         ("token", "create") => {
             let (headers, bytes) = body_of(incoming).await?;
-            let answer = token::request(&call, &body::options(&headers, bytes)?)?;
-            Ok(respond::object(&call, 201, accepted, machinery::table::IncludeObject::Metadata, &Arc::new(answer)))
+            let answer = token::request(call, &body::options(&headers, bytes)?)?;
+            Ok(respond::object(call, 201, accepted, machinery::table::IncludeObject::Metadata, &Arc::new(answer)))
         }
         ("eviction", "create") => {
             let (headers, bytes) = body_of(incoming).await?;
-            eviction::evict(&mut call, &body::options(&headers, bytes)?)?;
-            Ok(success(&call, accepted))
+            eviction::evict(call, &body::typed(&headers, bytes, ("policy", "v1", "Eviction"))?)?;
+            Ok(success(call, accepted))
         }
         ("log", "get") => {
             let query = incoming.query.clone();
             drop(incoming);
-            log::serve(&query, &call).await
+            log::serve(&query, call).await
         }
-        ("exec", "get" | "create") => session::serve(incoming, &call, false).await,
-        ("attach", "get" | "create") => session::serve(incoming, &call, true).await,
-        ("portforward", "get" | "create") => port_forward::serve(incoming, &call).await,
-        ("proxy", _) => proxy::serve(incoming, &call).await,
+        ("exec", "get" | "create") => session::serve(incoming, call, false).await,
+        ("attach", "get" | "create") => session::serve(incoming, call, true).await,
+        ("portforward", "get" | "create") => port_forward::serve(incoming, call).await,
+        ("proxy", _) => proxy::serve(incoming, call).await,
         ("scale", "get") => {
-            let answer = scale::read(&call)?;
-            Ok(respond::object(&call, 200, accepted, include(&incoming)?, &Arc::new(answer)))
+            let answer = scale::read(call)?;
+            Ok(respond::object(call, 200, accepted, include(&incoming)?, &Arc::new(answer)))
         }
         ("scale", "update") => {
             let include = include(&incoming)?;
             let (headers, bytes) = body_of(incoming).await?;
-            let answer = scale::replace(&mut call, body::options(&headers, bytes)?)?;
-            Ok(respond::object(&call, 200, accepted, include, &Arc::new(answer)))
+            let answer = scale::replace(call, body::typed(&headers, bytes, ("autoscaling", "v1", "Scale"))?)?;
+            Ok(respond::object(call, 200, accepted, include, &Arc::new(answer)))
         }
         ("scale", "patch") => {
             let include = include(&incoming)?;
-            let patch = patch_of(incoming, &mut call).await?;
-            let answer = scale::patch(&mut call, patch.kind, &patch.body)?;
-            Ok(respond::object(&call, 200, accepted, include, &Arc::new(answer)))
+            let patch = patch_of(incoming).await?;
+            let answer = scale::patch(call, patch.kind, &patch.body)?;
+            Ok(respond::object(call, 200, accepted, include, &Arc::new(answer)))
         }
         (_, "get") => {
-            let object = get::get(&call)?;
-            Ok(respond::object(&call, 200, accepted, include(&incoming)?, &object))
+            let object = get::get(call)?;
+            Ok(respond::object(call, 200, accepted, include(&incoming)?, &object))
         }
         (_, "update") => {
             let include = include(&incoming)?;
             let (headers, bytes) = body_of(incoming).await?;
-            let object = decode(&mut call, &headers, bytes)?;
-            let stored = status::update(&mut call, object)?;
-            Ok(respond::object(&call, 200, accepted, include, &stored))
+            let object = decode(call, &headers, bytes)?;
+            let stored = status::update(call, object)?;
+            Ok(respond::object(call, 200, accepted, include, &stored))
         }
         (_, "patch") => {
             let include = include(&incoming)?;
-            let patch = patch_of(incoming, &mut call).await?;
-            let (stored, _) = patch::patch(&mut call, patch)?;
-            Ok(respond::object(&call, 200, accepted, include, &stored))
+            let patch = patch_of(incoming).await?;
+            let (stored, _) = patch::patch(call, patch)?;
+            Ok(respond::object(call, 200, accepted, include, &stored))
         }
         _ => Err(endpoints::method_not_allowed()),
     }
@@ -92,5 +98,5 @@ pub(super) async fn serve(incoming: Incoming, resource: Arc<Resource>, accepted:
 
 fn success(call: &Call, accepted: Accepted) -> Answer {
     let status: Value = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
-    respond::with_warnings(respond::encode(201, accepted, &status), &call.warnings)
+    respond::with_warnings(respond::encode(201, accepted, &machinery::ordered::object(&status)), &call.warnings)
 }

@@ -9,7 +9,7 @@ use crate::{
         update::{self, Tracking},
     },
 };
-use machinery::{ApiError, FieldError, object, patch};
+use machinery::{ApiError, FieldError, Resource, object, patch};
 use serde_json::{Value, json};
 
 const LARGEST: i64 = i32::MAX as i64;
@@ -36,7 +36,7 @@ fn paths(call: &Call) -> Paths {
 }
 
 /// The Scale of an object.
-fn scale_of(call: &Call, owner: &Value) -> Value {
+pub(crate) fn scale_of(call: &Call, owner: &Value) -> Value {
     let paths = paths(call);
     let count = |path: &str| owner.pointer(path).and_then(Value::as_i64).unwrap_or(0);
     let mut metadata = json!({});
@@ -94,10 +94,21 @@ pub(crate) fn replace(call: &mut Call, scale: Value) -> Result<Value, ApiError> 
 
 /// PATCH of a Scale.
 pub(crate) fn patch(call: &mut Call, kind: PatchKind, body: &Value) -> Result<Value, ApiError> {
-    write(call, |live| match kind {
-        PatchKind::Json => patch::json(live, body),
-        PatchKind::Merge | PatchKind::Strategic | PatchKind::Apply { .. } => Ok(patch::merge(live, body)),
+    let resource = own_kind(call);
+    let validation = call.validation;
+    write(call, |live| {
+        let patched = match kind {
+            PatchKind::Json => patch::json(live, body)?,
+            PatchKind::Merge | PatchKind::Strategic | PatchKind::Apply { .. } => patch::merge(live, body),
+        };
+        let kind = kind.plain().unwrap_or(patch::PatchKind::Merge);
+        Ok(patch::settle(&resource, kind, body, patched, Vec::new(), validation)?.object)
     })
+}
+
+/// `autoscaling/v1` Scale, whatever it scales.
+pub(crate) fn own_kind(call: &Call) -> Resource {
+    Resource { group: "autoscaling".into(), version: "v1".into(), kind: "Scale".into(), custom: None, ..Resource::clone(&call.resource) }
 }
 
 fn write(call: &mut Call, make: impl FnOnce(&Value) -> Result<Value, ApiError>) -> Result<Value, ApiError> {

@@ -47,8 +47,12 @@ pub(crate) fn insert(call: &mut Call, transaction: &mut Transaction, mut new: Va
     admission::validate(call, transaction, Operation::Create, Some(&new), None)?;
     let (group, plural) = (call.storage_group().to_owned(), call.resource.plural.clone());
     let (namespace, name) = (object::namespace(&new).to_owned(), object::name(&new).to_owned());
-    if transaction.state.get(&group, &plural, &namespace, &name).is_some() {
-        return Err(ApiError::already_exists(&call.resource.group, &plural, &name));
+    if let Some(existing) = transaction.state.get(&group, &plural, &namespace, &name) {
+        let mut error = ApiError::already_exists(&call.resource.group, &plural, &name);
+        if object::is_terminating(existing) {
+            error.message = format!("object is being deleted: {}", error.message);
+        }
+        return Err(error);
     }
     effects::before_create(call, &mut new);
     let stored = transaction.put(&group, &plural, new);
@@ -76,6 +80,17 @@ fn generate_name(call: &Call, transaction: &Transaction, new: &mut Value) {
 fn fill_system_fields(call: &Call, new: &mut Value) {
     object::set_meta(new, "uid", call.server.new_uid());
     object::set_meta(new, "creationTimestamp", rfc3339(call.now));
+    if call.is("certificates.k8s.io", "certificatesigningrequests") {
+        // Who asks for a certificate is what the server knows, not what they say.
+        new["spec"]["username"] = call.user.name.as_str().into();
+        if !call.user.uid.is_empty() {
+            new["spec"]["uid"] = call.user.uid.as_str().into();
+        }
+        new["spec"]["groups"] = call.user.groups.clone().into();
+        if !call.user.extra.is_empty() {
+            new["spec"]["extra"] = serde_json::to_value(&call.user.extra).unwrap_or_default();
+        }
+    }
     if let Some(metadata) = new["metadata"].as_object_mut() {
         for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"] {
             metadata.remove(field);

@@ -104,16 +104,21 @@ fn check_preconditions(call: &Call, options: &DeleteOptions, old: &Value) -> Res
             "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been deleted and then recreated",
             object::uid(old)
         );
-        return Err(call.conflict(&call.name, &why));
+        return Err(conflict(call, &why));
     }
     let stored = object::resource_version(old).to_string();
     if let Some(version) = options.resource_version.as_deref().filter(|version| *version != stored) {
         let why = format!(
             "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record ({stored}). The object might have been modified"
         );
-        return Err(call.conflict(&call.name, &why));
+        return Err(conflict(call, &why));
     }
     Ok(())
+}
+
+/// Preconditions speak of the kind, where everything else speaks of the resource.
+fn conflict(call: &Call, why: &str) -> ApiError {
+    ApiError::conflict(&call.resource.group, &call.resource.kind, &call.name, why)
 }
 
 /// `None` for kinds that know no graceful deletion.
@@ -189,13 +194,18 @@ pub(crate) fn options(body: &Value, query: impl Fn(&str) -> Option<String>) -> R
     let grace = match &body["gracePeriodSeconds"] {
         Value::Null => match query("gracePeriodSeconds") {
             None => None,
-            Some(text) => Some(text.parse().map_err(|_| {
-                ApiError::bad_request(format!("unable to decode query: strconv.ParseInt: parsing {text:?}: invalid syntax"))
-            })?),
+            Some(text) => {
+                Some(text.parse().map_err(|_| ApiError::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax")))?)
+            }
         },
         value => Some(value.as_i64().ok_or_else(|| ApiError::bad_request("gracePeriodSeconds must be an integer"))?),
     };
     let orphan = body["orphanDependents"].as_bool().or_else(|| query("orphanDependents").map(|text| text == "true"));
+    let refuse = |error| ApiError::invalid("meta.k8s.io", "DeleteOptions", "", &[error]);
+    if let (Some(policy), Some(_)) = (text("propagationPolicy"), orphan) {
+        let message = "orphanDependents and deletionPropagation cannot be both set";
+        return Err(refuse(machinery::FieldError::invalid("propagationPolicy", &json!(policy), message)));
+    }
     let propagation = match text("propagationPolicy").as_deref() {
         None => orphan.map(|orphan| if orphan { Propagation::Orphan } else { Propagation::Background }),
         Some("Background") => Some(Propagation::Background),
@@ -204,18 +214,19 @@ pub(crate) fn options(body: &Value, query: impl Fn(&str) -> Option<String>) -> R
         Some(other) => {
             let error =
                 machinery::FieldError::not_supported("propagationPolicy", &json!(other), &["Foreground", "Background", "Orphan", "nil"]);
-            return Err(ApiError::invalid("meta.k8s.io", "DeleteOptions", "", &[error]));
+            return Err(refuse(error));
         }
     };
-    let dry_run = match &body["dryRun"] {
+    let asked = query("dryRun").map(|text| json!([text]));
+    let dry_run = match asked.as_ref().unwrap_or(&body["dryRun"]) {
         Value::Array(list) => {
             if let Some(other) = list.iter().find(|item| *item != "All") {
                 let error = machinery::FieldError::not_supported("dryRun", &json!([other]), &["All"]);
-                return Err(ApiError::invalid("meta.k8s.io", "DeleteOptions", "", &[error]));
+                return Err(refuse(error));
             }
             !list.is_empty()
         }
-        _ => query("dryRun").is_some_and(|text| text == "All"),
+        _ => false,
     };
     let precondition = |field: &str| body["preconditions"][field].as_str().map(str::to_owned);
     let options = DeleteOptions {

@@ -50,6 +50,7 @@ impl PatchKind {
 /// Patches the object, or one of its subresources; the answer says whether an apply created it.
 pub(crate) fn patch(call: &mut Call, patch: Patch) -> Result<(Arc<Value>, bool), ApiError> {
     let Patch { kind, body, repeated } = patch;
+    call.verb = "patch";
     if kind == PatchKind::Strategic && call.resource.custom.is_some() {
         return Err(unsupported());
     }
@@ -122,15 +123,12 @@ fn check_configuration(call: &Call, body: &Value) -> Result<(), ApiError> {
         return Err(ApiError::bad_request("metadata.managedFields must be nil"));
     }
     let (api_version, kind) = (object::api_version(body), object::kind(body));
-    if api_version.is_empty() || kind.is_empty() {
-        return Err(ApiError::bad_request("Object 'Kind' is missing in the applied configuration"));
+    if kind.is_empty() {
+        return Err(ApiError::bad_request(format!("Object 'Kind' is missing in '{body}'")));
     }
-    let expected = call.resource.api_version();
-    if call.subresource.is_empty() && (api_version != expected || kind != call.resource.kind) {
-        return Err(ApiError::bad_request(format!(
-            "the kind of the applied object ({api_version}, Kind={kind}) does not match the expected one ({expected}, Kind={})",
-            call.resource.kind
-        )));
+    if call.subresource.is_empty() && (api_version != call.resource.api_version() || kind != call.resource.kind) {
+        let shown = if api_version.contains('/') { api_version.to_owned() } else { format!("/{api_version}") };
+        return Err(ApiError::bad_request(format!("invalid object type: {shown}, Kind={kind}")));
     }
     let name = object::name(body);
     if !name.is_empty() && name != call.name {

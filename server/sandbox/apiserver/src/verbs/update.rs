@@ -32,6 +32,10 @@ const CREATED_BY_PUT: &[(&str, &str)] = &[
 /// PUT: `new` replaces what is there. The answer says whether it was created.
 pub(crate) fn update(call: &mut Call, new: Value) -> Result<(Arc<Value>, bool), ApiError> {
     check_name(call, &new)?;
+    let version = new["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+    if !version.is_empty() && version.parse::<u64>().is_err() {
+        return Err(ApiError::new(500, "", format!("strconv.ParseUint: parsing {version:?}: invalid syntax")));
+    }
     let mut new = convert::to_storage(&call.resource, new)?;
     if call.subresource.is_empty() {
         crd::set_defaults(&call.resource, &mut new);
@@ -65,6 +69,7 @@ pub(crate) fn change(
 ) -> Result<Arc<Value>, ApiError> {
     let (group, plural) = (call.storage_group().to_owned(), call.resource.plural.clone());
     let old = transaction.state.get(&group, &plural, &call.namespace, &call.name).cloned().ok_or_else(|| call.not_found())?;
+    let by_patch = call.verb == "patch";
     let (mut new, tracking) = make(call, &old)?;
     if call.resource.namespaced && object::namespace(&new).is_empty() {
         object::set_meta(&mut new, "namespace", call.namespace.clone());
@@ -80,12 +85,26 @@ pub(crate) fn change(
     }
     let uid = object::uid(&new);
     if !uid.is_empty() && uid != object::uid(&old) {
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", object::uid(&old));
+        // A PUT names the object that it means; a patch tries to change it.
+        if by_patch {
+            return Err(call.invalid(&name, &[FieldError::invalid("metadata.uid", uid, "field is immutable")]));
+        }
+        let why = format!(
+            "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            registry_key(call),
+            object::uid(&old)
+        );
         return Err(call.conflict(&name, &why));
+    }
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
+        let (given, before) = (&new["metadata"][field], &old["metadata"][field]);
+        if !given.is_null() && given != before {
+            return Err(call.invalid(&name, &[FieldError::invalid(format!("metadata.{field}"), given, "field is immutable")]));
+        }
     }
     if given == 0 && call.resource.custom.is_some() && call.subresource.is_empty() && tracking == Tracking::Update {
         let error = FieldError::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
-        return Err(call.invalid(&name, &[error]));
+        return Err(ApiError::invalid(&call.resource.group, &call.resource.plural, &name, &[error]));
     }
     // An update without a version is one of whatever is there.
     object::set_meta(&mut new, "resourceVersion", object::resource_version(&old).to_string());
@@ -117,6 +136,21 @@ pub(crate) fn change(
     let stored = transaction.put(&group, &plural, new);
     effects::after_write(call, transaction, &stored);
     Ok(transaction.state.get(&group, &plural, &call.namespace, &name).cloned().unwrap_or(stored))
+}
+
+/// Where a real API server keeps the object in etcd, which some messages name.
+fn registry_key(call: &Call) -> String {
+    let plural = match (&*call.resource.group, &*call.resource.plural) {
+        ("", "services") => "services/specs".to_owned(),
+        ("", "endpoints") => "services/endpoints".to_owned(),
+        ("", "nodes") => "minions".to_owned(),
+        ("", "replicationcontrollers") => "controllers".to_owned(),
+        ("networking.k8s.io", "ingresses") => "ingress".to_owned(),
+        (group, plural) if call.resource.custom.is_some() => format!("{group}/{plural}"),
+        (_, plural) => plural.to_owned(),
+    };
+    let namespace = if call.namespace.is_empty() { String::new() } else { format!("{}/", call.namespace) };
+    format!("/registry/{plural}/{namespace}{}", call.name)
 }
 
 /// A terminating object whose last finalizer this write takes away ceases to exist.
@@ -156,17 +190,14 @@ fn keep_system_fields(new: &mut Value, old: &Value) {
 pub(crate) fn check_name(call: &Call, new: &Value) -> Result<(), ApiError> {
     let (name, namespace) = (object::name(new), object::namespace(new));
     if name.is_empty() {
-        return Err(ApiError::bad_request(format!(
-            "the name of the object ({}) does not match the name on the URL ({})",
-            if name.is_empty() { "" } else { name },
-            call.name
-        )));
+        let message = format!("the name of the object ({} based on URL) was undeterminable: name must be provided", call.name);
+        return Err(ApiError::bad_request(message));
     }
     if name != call.name {
         return Err(ApiError::bad_request(format!("the name of the object ({name}) does not match the name on the URL ({})", call.name)));
     }
     if !namespace.is_empty() && call.resource.namespaced && namespace != call.namespace {
-        let message = format!("the namespace of the object ({namespace}) does not match the namespace on the request ({})", call.namespace);
+        let message = "the namespace of the provided object does not match the namespace sent on the request";
         return Err(ApiError::bad_request(message));
     }
     Ok(())

@@ -150,6 +150,11 @@ pub fn track_update(resource: &Resource, live: Option<&Value>, new: &mut Value, 
     if live.is_some() && owners.is_empty() {
         return;
     }
+    // A Scale is an object of its own, whose entries are those of the owners of the replicas: without any, nobody is tracked.
+    if manager.subresource == "scale" && !owners.iter().any(|owner| owner.fields.has(&["f:spec", "f:replicas"])) {
+        managers::write(new, owners);
+        return;
+    }
     let mut base = live.cloned().unwrap_or_else(|| nothing(resource));
     managers::forget(&mut base);
     record_update(resource, typing, &base, new, &mut owners, manager);

@@ -19,6 +19,14 @@ impl Set {
         !self.member && self.children.values().all(Self::is_empty)
     }
 
+    /// Whether the set holds the field at the end of `path`.
+    pub fn has(&self, path: &[&str]) -> bool {
+        match path {
+            [] => true,
+            [first, rest @ ..] => self.children.get(*first).is_some_and(|child| child.has(rest)),
+        }
+    }
+
     pub fn child(&mut self, element: &str) -> &mut Self {
         if !self.children.contains_key(element) {
             self.children.insert(element.to_owned(), Self::default());

@@ -20,7 +20,7 @@ fn gizmos() -> Resource {
         group: "zoo.example.com".into(),
         plural: "gizmos".into(),
         kind: "Gizmo".into(),
-        custom: Some(Arc::new(CustomDefinition { schema, ..CustomDefinition::default() })),
+        custom: Some(Arc::new(CustomDefinition::new(schema, Vec::new(), false, Vec::new()))),
         ..builtin("deployments").clone()
     }
 }

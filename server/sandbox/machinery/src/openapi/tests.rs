@@ -125,7 +125,7 @@ fn custom_resources_have_documents_too() {
             plural: "gizmos".into(),
             singular: "gizmo".into(),
             kind: "Gizmo".into(),
-            custom: Some(Arc::new(CustomDefinition { schema, ..CustomDefinition::default() })),
+            custom: Some(Arc::new(CustomDefinition::new(schema, Vec::new(), false, Vec::new()))),
             ..(**template).clone()
         })
     };

@@ -8,6 +8,7 @@ mod strategic;
 
 use crate::{
     field::FieldError,
+    ordered,
     resource::Resource,
     status::ApiError,
     strict::{self, FieldValidation, Format},
@@ -65,12 +66,13 @@ pub fn settle(
     repeated: Vec<String>,
     validation: FieldValidation,
 ) -> Result<Patched, ApiError> {
-    let shown = || if kind == PatchKind::Strategic { go_print(patch) } else { patched.to_string() };
+    let shown = || if kind == PatchKind::Strategic { go_print(patch) } else { ordered::patched(&patched, &touched(kind, patch)) };
     if kind == PatchKind::Strategic
         && let Some(of) = types::of_kind(&resource.group, &resource.version, &resource.kind)
         && let Some(error) = strict::restore_error(&patched, &Shape::Ref(of))
     {
-        return Err(refused(&shown(), &error));
+        let decoding = if error.starts_with("illegal base64") { "error decoding from json: " } else { "" };
+        return Err(refused(&shown(), &format!("{decoding}{error}")));
     }
     let (object, unknown) = strict::decode_value(resource, &patched).map_err(|error| refused(&shown(), &error))?;
     let complaints: Vec<String> = repeated.into_iter().chain(unknown).collect();
@@ -81,6 +83,27 @@ pub fn settle(
         FieldValidation::Warn => Ok(Patched { object, warnings: complaints }),
         FieldValidation::Strict | FieldValidation::Ignore => Ok(Patched { object, warnings: Vec::new() }),
     }
+}
+
+/// What a patch goes through, as a tree of names.
+fn touched(kind: PatchKind, patch: &Value) -> Value {
+    if kind != PatchKind::Json {
+        return patch.clone();
+    }
+    let mut tree = json!({});
+    for path in patch.as_array().into_iter().flatten().filter_map(|operation| operation["path"].as_str()) {
+        let mut at = &mut tree;
+        for name in path.split('/').skip(1) {
+            if !at.is_object() {
+                *at = json!({});
+            }
+            at = &mut at[name.replace("~1", "/").replace("~0", "~")];
+        }
+        if at.is_null() {
+            *at = true.into();
+        }
+    }
+    tree
 }
 
 /// ` "" is invalid: patch: Invalid value: …`: the API server refuses a patch as if it were an object without a name.

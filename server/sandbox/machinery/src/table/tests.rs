@@ -227,13 +227,11 @@ fn custom_columns() {
         json!({"name": "Missing", "type": "boolean", "jsonPath": ".spec.nothing"}),
         json!({"name": "Started", "type": "date", "jsonPath": ".status.startTime", "priority": 1}),
     ];
-    resource.custom =
-        Some(Arc::new(CustomDefinition { schema: Value::Null, columns, preserve_unknown_fields: false, ..Default::default() }));
+    resource.custom = Some(Arc::new(CustomDefinition::new(Value::Null, columns, false, Vec::new())));
     let object = json!({"metadata": {"name": "a"}, "spec": {"gpus": 2, "names": ["x", "y"]},
         "status": {"startTime": "2026-01-02T03:04:00Z", "conditions": [{"type": "Other", "status": "False"}, {"type": "Ready", "status": "True"}]}});
     expect![[r#"Name="a" GPUs=2 Ready="True" Names="[x y]" Missing=null Started="5s""#]].assert_eq(&cells(&resource, object));
-    resource.custom =
-        Some(Arc::new(CustomDefinition { schema: Value::Null, columns: vec![], preserve_unknown_fields: false, ..Default::default() }));
+    resource.custom = Some(Arc::new(CustomDefinition::new(Value::Null, Vec::new(), false, Vec::new())));
     let object = json!({"metadata": {"name": "a", "creationTimestamp": "2026-01-02T03:00:00Z"}});
     expect![[r#"Name="a" Age="4m5s""#]].assert_eq(&cells(&resource, object));
 }

@@ -49,6 +49,8 @@ pub enum Special {
 #[derive(Debug)]
 pub struct Field {
     pub name: &'static str,
+    /// Where Go's structure has it.
+    pub place: usize,
     pub shape: Shape,
     pub required: bool,
     /// A Go pointer: absent and zero are two things.
@@ -250,6 +252,7 @@ fn field(line: &'static str, ids: &HashMap<&'static str, TypeId>) -> Option<Fiel
     let (name, required) = name.strip_suffix('!').map_or((name, false), |name| (name, true));
     let mut field = Field {
         name,
+        place: 0,
         shape: shape(shape_text, ids),
         required,
         pointer: false,
@@ -351,7 +354,8 @@ fn parse(text: &'static str) -> Table {
             table.every_group.extend(new.every_group.map(|kind| (kind, id)));
             table.by_name.insert(new.name.clone(), id);
             table.types.push(new);
-        } else if let (Some(field), Some(last)) = (field(line, &ids), table.types.last_mut()) {
+        } else if let (Some(mut field), Some(last)) = (field(line, &ids), table.types.last_mut()) {
+            field.place = last.fields.len();
             last.fields.push(field);
         }
     }

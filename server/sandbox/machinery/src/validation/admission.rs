@@ -1,4 +1,4 @@
-//! Webhook configurations and admission policies. The expressions of policies are not compiled here.
+//! Webhook configurations and admission policies.
 
 use super::kit::{Errors, has, list, one_of, port_number, refuse, required, supported_or_refuse, text};
 use super::{meta, names};
@@ -20,7 +20,7 @@ pub(super) fn rules(errors: &mut Errors, kind: &str, new: &Value) {
                 }
             }
         }
-        "ValidatingAdmissionPolicy" => validating_policy(errors, spec),
+        "ValidatingAdmissionPolicy" => validating_policy(errors, new),
         "ValidatingAdmissionPolicyBinding" => binding(errors, spec),
         _ => {}
     }
@@ -204,7 +204,19 @@ fn match_resources(errors: &mut Errors, path: &str, resources: &Value) {
     }
 }
 
-fn validating_policy(errors: &mut Errors, spec: &Value) {
+fn validating_policy(errors: &mut Errors, new: &Value) {
+    let spec = &new["spec"];
+    // Expressions are told apart by their fields, and said where the server comes upon them.
+    let mut expressions = crate::policy::errors(new);
+    let mut tell = |errors: &mut Errors, field: &str| {
+        expressions.retain(|(path, source, message)| {
+            let here = path.starts_with(field);
+            if here {
+                errors.push(FieldError::invalid(path, source.as_str(), message));
+            }
+            !here
+        });
+    };
     one_of(errors, "spec.failurePolicy", &spec["failurePolicy"], &["Fail", "Ignore"]);
     if has(&spec["paramKind"]) {
         required(errors, "spec.paramKind.apiVersion", &spec["paramKind"]["apiVersion"]);
@@ -220,6 +232,19 @@ fn validating_policy(errors: &mut Errors, spec: &Value) {
         errors.push(FieldError::required("spec.matchConstraints", ""));
     }
     conditions(errors, "spec.matchConditions", &spec["matchConditions"]);
+    tell(errors, "spec.matchConditions");
+    for (index, variable) in list(&spec["variables"]).iter().enumerate() {
+        let (path, name) = (format!("spec.variables[{index}]"), text(&variable["name"]));
+        if name.trim().is_empty() {
+            errors.push(FieldError::required(format!("{path}.name"), "name is not specified"));
+        } else if !crate::cel::is_identifier(name) {
+            errors.push(FieldError::invalid(format!("{path}.name"), name, "must be a valid CEL identifier"));
+        }
+        if text(&variable["expression"]).trim().is_empty() {
+            errors.push(FieldError::required(format!("{path}.expression"), "expression is not specified"));
+        }
+        tell(errors, &format!("{path}."));
+    }
     let validations = list(&spec["validations"]);
     if validations.is_empty() && list(&spec["auditAnnotations"]).is_empty() {
         for field in ["validations", "auditAnnotations"] {
@@ -232,6 +257,11 @@ fn validating_policy(errors: &mut Errors, spec: &Value) {
         if text(&validation["expression"]).trim().is_empty() {
             errors.push(FieldError::required(format!("{path}.expression"), "expression is not specified"));
         }
+        let expression = text(&validation["messageExpression"]);
+        if !expression.is_empty() && expression.trim().is_empty() {
+            errors.push(FieldError::invalid(format!("{path}.messageExpression"), expression, "must be non-empty if specified"));
+        }
+        tell(errors, &format!("{path}."));
         let message = text(&validation["message"]);
         if !message.is_empty() && message.trim().is_empty() {
             errors.push(FieldError::invalid(format!("{path}.message"), message, "must be non-empty if specified"));
@@ -243,6 +273,53 @@ fn validating_policy(errors: &mut Errors, spec: &Value) {
             supported_or_refuse(errors, &format!("{path}.reason"), reason, &supported);
         }
     }
+    let annotations = list(&spec["auditAnnotations"]);
+    if annotations.len() > 20 {
+        errors.push(FieldError::invalid("spec.auditAnnotations", &spec["auditAnnotations"], "must not have more than 20 auditAnnotations"));
+    }
+    for (index, annotation) in annotations.iter().enumerate() {
+        let (path, key) = (format!("spec.auditAnnotations[{index}]"), text(&annotation["key"]));
+        match crate::object::name(new) {
+            "" => errors.push(FieldError::invalid(format!("{path}.key"), key, "requires metadata.name be non-empty")),
+            name => {
+                let full = format!("{name}/{key}");
+                refuse(errors, &format!("{path}.key"), &full, names::qualified_name(&full));
+            }
+        }
+        let expression = text(&annotation["valueExpression"]).trim();
+        if expression.is_empty() {
+            errors.push(FieldError::required(format!("{path}.valueExpression"), "valueExpression is not specified"));
+        } else if expression.len() > 5 * 1024 {
+            errors.push(FieldError::required(format!("{path}.valueExpression"), "must not exceed 5120 bytes in length"));
+        }
+        tell(errors, &format!("{path}."));
+        if annotations[..index].iter().any(|other| other["key"] == annotation["key"]) {
+            errors.push(FieldError::duplicate(format!("{path}.key"), key));
+        }
+    }
+}
+
+fn param_reference(errors: &mut Errors, reference: &Value) {
+    let (path, name, selector) = ("spec.paramRef", text(&reference["name"]), &reference["selector"]);
+    if !name.is_empty() {
+        refuse(errors, &format!("{path}.name"), name, names::path_segment(name));
+    }
+    let exclusive = "name and selector are mutually exclusive";
+    if !name.is_empty() && has(selector) {
+        errors.push(FieldError::forbidden(format!("{path}.name"), exclusive));
+    }
+    if has(selector) {
+        meta::selector(errors, &format!("{path}.selector"), selector);
+        if !name.is_empty() {
+            errors.push(FieldError::forbidden(format!("{path}.selector"), exclusive));
+        }
+    } else if name.is_empty() {
+        errors.push(FieldError::required(path, "one of name or selector must be specified"));
+    }
+    match text(&reference["parameterNotFoundAction"]) {
+        "" => errors.push(FieldError::required(format!("{path}.parameterNotFoundAction"), "")),
+        action => supported_or_refuse(errors, &format!("{path}.parameterNotFoundAction"), action, &["Deny", "Allow"]),
+    }
 }
 
 fn binding(errors: &mut Errors, spec: &Value) {
@@ -251,6 +328,9 @@ fn binding(errors: &mut Errors, spec: &Value) {
         errors.push(FieldError::required("spec.policyName", ""));
     } else {
         refuse(errors, "spec.policyName", name, names::dns_subdomain(name));
+    }
+    if has(&spec["paramRef"]) {
+        param_reference(errors, &spec["paramRef"]);
     }
     if has(&spec["matchResources"]) {
         match_resources(errors, "spec.matchResources", &spec["matchResources"]);

@@ -17,15 +17,6 @@ pub(super) fn rules(errors: &mut Errors, object: &Value) {
     if least.is_some_and(|least| most < least) {
         errors.push(FieldError::invalid("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`"));
     }
-    let zero_ready = list(&spec["metrics"]).iter().any(|m| m["type"] == "Object" || m["type"] == "External");
-    if least == Some(0) && !zero_ready {
-        let message = "must specify at least one Object or External metric to support scaling to zero replicas";
-        errors.push(FieldError::forbidden("spec.metrics", message));
-    }
-    if !text(&spec["scaleTargetRef"]["apiVersion"]).contains('/') {
-        let version = text(&spec["scaleTargetRef"]["apiVersion"]);
-        errors.push(FieldError::invalid("spec.scaleTargetRef.apiVersion", version, "apiVersion must specify API group"));
-    }
     for field in ["kind", "name"] {
         let value = text(&spec["scaleTargetRef"][field]);
         let path = format!("spec.scaleTargetRef.{field}");
@@ -35,8 +26,17 @@ pub(super) fn rules(errors: &mut Errors, object: &Value) {
             refuse(errors, &path, value, names::path_segment(value));
         }
     }
+    if !text(&spec["scaleTargetRef"]["apiVersion"]).contains('/') {
+        let version = text(&spec["scaleTargetRef"]["apiVersion"]);
+        errors.push(FieldError::invalid("spec.scaleTargetRef.apiVersion", version, "apiVersion must specify API group"));
+    }
     for (index, metric) in list(&spec["metrics"]).iter().enumerate() {
         self::metric(errors, &format!("spec.metrics[{index}]"), metric);
+    }
+    let zero_ready = list(&spec["metrics"]).iter().any(|m| m["type"] == "Object" || m["type"] == "External");
+    if least == Some(0) && !zero_ready {
+        let message = "must specify at least one Object or External metric to support scaling to zero replicas";
+        errors.push(FieldError::forbidden("spec.metrics", message));
     }
     for direction in ["scaleUp", "scaleDown"] {
         let rules = &spec["behavior"][direction];

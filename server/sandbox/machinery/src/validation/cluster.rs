@@ -22,6 +22,9 @@ pub(super) fn rules(errors: &mut Errors, group: &str, kind: &str, new: &Value, o
             if list(&spec["usages"]).is_empty() {
                 errors.push(FieldError::required("spec.usages", ""));
             }
+            for (index, usage) in list(&spec["usages"]).iter().enumerate() {
+                supported_or_refuse(errors, &format!("spec.usages[{index}]"), text(usage), &KEY_USAGES);
+            }
             signer_name(errors, "spec.signerName", text(&spec["signerName"]));
             if let Some(seconds) = spec["expirationSeconds"].as_i64().filter(|seconds| *seconds < 600) {
                 let message = "may not specify a duration less than 600 seconds (10 minutes)";
@@ -31,6 +34,32 @@ pub(super) fn rules(errors: &mut Errors, group: &str, kind: &str, new: &Value, o
         _ => {}
     }
 }
+
+const KEY_USAGES: [&str; 23] = [
+    "any",
+    "cert sign",
+    "client auth",
+    "code signing",
+    "content commitment",
+    "crl sign",
+    "data encipherment",
+    "decipher only",
+    "digital signature",
+    "email protection",
+    "encipher only",
+    "ipsec end system",
+    "ipsec tunnel",
+    "ipsec user",
+    "key agreement",
+    "key encipherment",
+    "microsoft sgc",
+    "netscape sgc",
+    "ocsp signing",
+    "s/mime",
+    "server auth",
+    "signing",
+    "timestamping",
+];
 
 fn disruption_budget(errors: &mut Errors, spec: &Value) {
     let (least, most) = (&spec["minAvailable"], &spec["maxUnavailable"]);

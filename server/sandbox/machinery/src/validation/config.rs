@@ -14,6 +14,12 @@ pub(super) fn rules(errors: &mut Errors, kind: &str, new: &Value, old: Option<&V
         "Secret" => secret(errors, new, old),
         "ConfigMap" => config_map(errors, new, old),
         "Event" => event(errors, new),
+        "Namespace" => {
+            for finalizer in list(&new["spec"]["finalizers"]).iter().map(text) {
+                refuse(errors, "spec.finalizers", finalizer, names::qualified_name(finalizer));
+                meta::finalizer_name(errors, "spec.finalizers", finalizer);
+            }
+        }
         "Binding" => {
             let target = &new["target"];
             if !matches!(text(&target["kind"]), "" | "Node") {
@@ -168,7 +174,7 @@ fn config_map(errors: &mut Errors, new: &Value, old: Option<&Value>) {
         size += decoded(value).len();
     }
     if size > MAX_SIZE {
-        errors.push(FieldError::too_long("", MAX_SIZE));
+        errors.push(FieldError::too_long("[]", MAX_SIZE));
     }
 }
 

@@ -113,7 +113,12 @@ fn versions(errors: &mut Errors, spec: &Value, status: &Value) {
             "" => errors.push(FieldError::required(format!("{path}.type"), "must not be empty at the root")),
             other => errors.push(FieldError::invalid(format!("{path}.type"), other, "must be object at the root")),
         }
+        let before = errors.len();
         structural(errors, &path, schema, 0);
+        rules_of(errors, &path, schema, 0, false);
+        if errors.len() == before {
+            rules_of(errors, &path, schema, 0, true);
+        }
     }
     let storage = all.iter().filter(|v| v["storage"] == true).count();
     if list(&status["storedVersions"]).is_empty() {
@@ -126,11 +131,18 @@ fn versions(errors: &mut Errors, spec: &Value, status: &Value) {
     }
 }
 
-/// Every part of a schema must say its type.
-fn structural(errors: &mut Errors, path: &str, schema: &Value, depth: usize) {
+/// The rules of every part of a schema: `sound` compiles them, else only their form is looked at.
+fn rules_of(errors: &mut Errors, path: &str, schema: &Value, depth: usize, sound: bool) {
     if depth > MAX_DEPTH {
         return;
     }
+    for (path, part) in parts(path, schema) {
+        rules_of(errors, &path, part, depth + 1, sound);
+    }
+    super::rules::define(errors, path, schema, depth == 0, sound);
+}
+
+fn parts<'a>(path: &str, schema: &'a Value) -> Vec<(String, &'a Value)> {
     let mut parts: Vec<(String, &Value)> = Vec::new();
     for (name, property) in super::kit::entries(&schema["properties"]) {
         parts.push((format!("{path}.properties[{name}]"), property));
@@ -140,10 +152,28 @@ fn structural(errors: &mut Errors, path: &str, schema: &Value, depth: usize) {
             parts.push((format!("{path}.{field}"), &schema[field]));
         }
     }
+    parts
+}
+
+/// Every part of a schema must say its type, and its default must fit it.
+fn structural(errors: &mut Errors, path: &str, schema: &Value, depth: usize) {
+    if depth > MAX_DEPTH {
+        return;
+    }
+    if !schema["default"].is_null() {
+        // The path of the schema stands before a message that names no field.
+        let mut own = Errors::new();
+        value(&mut own, "", schema, &schema["default"], 0);
+        errors.extend(own.into_iter().map(|mut error| {
+            error.detail = error.detail.trim_start().to_owned();
+            error.field = format!("{path}.default{}", error.field);
+            error
+        }));
+    }
     if schema["type"] == "array" && !has(&schema["items"]) {
         errors.push(FieldError::required(format!("{path}.items"), "must be specified"));
     }
-    for (path, part) in parts {
+    for (path, part) in parts(path, schema) {
         let any = part["x-kubernetes-int-or-string"] == true || part["x-kubernetes-preserve-unknown-fields"] == true;
         let kind = text(&part["type"]);
         if kind.is_empty() && !any {
@@ -156,8 +186,16 @@ fn structural(errors: &mut Errors, path: &str, schema: &Value, depth: usize) {
     }
 }
 
+/// A custom resource against the schema of its version and the rules in it.
+pub(super) fn resource(errors: &mut Errors, definition: &crate::resource::CustomDefinition, new: &Value, old: Option<&Value>) {
+    instance(errors, &definition.schema, new);
+    if let Some(rules) = definition.rules() {
+        rules.check(errors, new, old);
+    }
+}
+
 /// A custom resource against the `openAPIV3Schema` of its version.
-pub(super) fn instance(errors: &mut Errors, schema: &Value, object: &Value) {
+fn instance(errors: &mut Errors, schema: &Value, object: &Value) {
     let Some(properties) = schema["properties"].as_object() else { return };
     for name in list(&schema["required"]).iter().map(text) {
         if !has(&object[name]) {
@@ -187,6 +225,7 @@ fn value(errors: &mut Errors, path: &str, schema: &Value, value: &Value, depth: 
             Value::Object(_) => "object",
         };
         let quoted = crate::field::go_quote(actual);
+        let kind = if schema["x-kubernetes-int-or-string"] == true { "integer,string" } else { kind };
         errors.push(FieldError::type_invalid(path, actual, format!("{path} in body must be of type {kind}: {quoted}")));
         return;
     }
@@ -266,11 +305,13 @@ fn string(errors: &mut Errors, path: &str, schema: &Value, value: &str) {
         && length > most
     {
         errors.push(FieldError::too_long(path, usize::try_from(most).unwrap_or(usize::MAX)));
+        return;
     }
     if let Some(least) = schema["minLength"].as_u64()
         && length < least
     {
         errors.push(FieldError::invalid(path, value, format!("{path} in body should be at least {least} chars long")));
+        return;
     }
     if let Some(pattern) = schema["pattern"].as_str()
         && let Ok(regex) = regex::RegexBuilder::new(pattern).size_limit(1 << 20).build()
@@ -303,7 +344,13 @@ fn array(errors: &mut Errors, path: &str, schema: &Value, values: &[Value], dept
             if keys.is_empty() { set && equal(other, one) } else { keys.iter().all(|key| other[*key] == one[*key]) }
         };
         if values[..index].iter().any(same) {
-            errors.push(FieldError::duplicate(format!("{path}[{index}]"), one));
+            // Of an item of a map, its keys are shown.
+            let shown: Value = if keys.is_empty() {
+                one.clone()
+            } else {
+                keys.iter().map(|key| ((*key).to_owned(), one[*key].clone())).collect::<serde_json::Map<_, _>>().into()
+            };
+            errors.push(FieldError::duplicate(format!("{path}[{index}]"), &shown));
         }
         if schema["items"].is_object() {
             value(errors, &format!("{path}[{index}]"), &schema["items"], one, depth + 1);

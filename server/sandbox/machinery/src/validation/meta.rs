@@ -116,7 +116,7 @@ fn owners(errors: &mut Errors, references: &Value) {
     let mut controller: Option<String> = None;
     for owner in list(references) {
         let version = text(&owner["apiVersion"]);
-        if version.rsplit('/').next().unwrap_or_default().is_empty() {
+        if version.rsplit('/').next().unwrap_or_default().is_empty() || version.matches('/').count() > 1 {
             errors.push(FieldError::invalid(format!("{path}.apiVersion"), version, "version must not be empty"));
         }
         for field in ["kind", "name", "uid"] {

@@ -22,6 +22,7 @@ mod pod;
 mod quantities;
 mod quota;
 mod rbac;
+pub mod rules;
 mod schedule;
 mod service;
 mod volume_claim;
@@ -91,7 +92,7 @@ pub fn warnings(resource: &Resource, new: &Value, old: Option<&Value>) -> Vec<St
 /// The kind's own rules; `old` is there for an update.
 fn rules(errors: &mut Errors, resource: &Resource, new: &Value, old: Option<&Value>) {
     if let Some(definition) = &resource.custom {
-        return custom::instance(errors, &definition.schema, new);
+        return custom::resource(errors, definition, new, old);
     }
     match (resource.group.as_ref(), resource.kind.as_ref()) {
         ("", kind) => match kind {
@@ -119,7 +120,7 @@ fn rules(errors: &mut Errors, resource: &Resource, new: &Value, old: Option<&Val
 
 fn status(errors: &mut Errors, resource: &Resource, new: &Value, old: &Value) {
     if let Some(definition) = &resource.custom {
-        return custom::instance(errors, &definition.schema, new);
+        return custom::resource(errors, definition, new, Some(old));
     }
     match (resource.group.as_ref(), resource.kind.as_ref()) {
         ("apps", kind) | ("", kind @ "ReplicationController") => workload::status(errors, kind, new, old),

@@ -353,7 +353,7 @@ pub(super) fn endpoint_ip(errors: &mut Errors, path: &str, address: &str) {
 pub(super) fn status(errors: &mut Errors, service: &Value) {
     let ingress = &service["status"]["loadBalancer"]["ingress"];
     if service["spec"]["type"] != "LoadBalancer" && !list(ingress).is_empty() {
-        let message = "may only be used when `spec.type` is \"LoadBalancer\"";
+        let message = "may only be used when `spec.type` is 'LoadBalancer'";
         errors.push(FieldError::forbidden("status.loadBalancer.ingress", message));
         return;
     }

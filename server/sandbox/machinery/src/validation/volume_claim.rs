@@ -127,6 +127,10 @@ fn volume(errors: &mut Errors, new: &Value, old: Option<&Value>) {
     for (name, quantity) in capacity {
         let path = format!("spec.capacity[{name}]");
         if let Some(quantity) = quantities::parse(quantity).filter(|q| q.nano <= 0) {
+            if quantity.nano < 0 {
+                let units = i64::try_from(quantity.nano / 1_000_000_000).unwrap_or(i64::MIN);
+                errors.push(FieldError::invalid(&path, units, "must be a valid resource quantity"));
+            }
             errors.push(FieldError::invalid(path, quantity.to_string(), "must be greater than zero"));
         }
     }

@@ -26,9 +26,11 @@ mod service_account;
 mod service_account_token;
 mod service_endpoints;
 mod stateful_set;
+mod storage_protection;
 #[cfg(test)]
 mod tests;
 mod ttl_after_finished;
+mod validating_policy_status;
 
 use crate::step::Controller;
 
@@ -49,6 +51,7 @@ pub fn all(certificate_authority: &str) -> Vec<Box<dyn Controller>> {
         Box::new(daemon_set::DaemonSetController::default()),
         Box::new(stateful_set::StatefulSetController::default()),
         Box::new(persistent_volume::PersistentVolumeController::default()),
+        Box::new(storage_protection::StorageProtectionController::default()),
         Box::new(node_lifecycle::NodeLifecycleController::default()),
         Box::new(pod_gc::PodGarbageCollector::default()),
         Box::new(endpoints::EndpointsController::default()),
@@ -58,5 +61,6 @@ pub fn all(certificate_authority: &str) -> Vec<Box<dyn Controller>> {
         Box::new(resource_quota::ResourceQuotaController::default()),
         Box::new(ttl_after_finished::TtlAfterFinishedController::default()),
         Box::new(event_expiry::EventExpiry::default()),
+        Box::new(validating_policy_status::ValidatingPolicyStatusController::default()),
     ]
 }

@@ -63,6 +63,10 @@ fn empty(context: &mut Context<'_>, namespace: &Arc<Value>) {
         let mut finalized = (**namespace).clone();
         let kept: Vec<_> = items(&namespace["spec"]["finalizers"]).iter().filter(|name| *name != "kubernetes").cloned().collect();
         finalized["spec"]["finalizers"] = kept.into();
+        // Somebody else holds it: that nothing of its content is left is said meanwhile.
+        if finalized["spec"]["finalizers"] != json!([]) || !items(&namespace["metadata"]["finalizers"]).is_empty() {
+            report(context, namespace, &left);
+        }
         if let Some(metadata) = finalized["metadata"].as_object_mut() {
             metadata.remove("resourceVersion");
         }
@@ -91,7 +95,12 @@ fn report(context: &Context<'_>, namespace: &Value, left: &Content) {
     set("NamespaceDeletionDiscoveryFailure", false, "ResourcesDiscovered", "All resources successfully discovered");
     set("NamespaceDeletionGroupVersionParsingFailure", false, "ParsedGroupVersions", "All legacy kube types successfully parsed");
     set("NamespaceDeletionContentFailure", false, "ContentDeleted", "All content successfully deleted, may be waiting on finalization");
-    set("NamespaceContentRemaining", true, "SomeResourcesRemain", &format!("Some resources are remaining: {}", resources.join(", ")));
+    if resources.is_empty() {
+        set("NamespaceContentRemaining", false, "ContentRemoved", "All content successfully removed");
+    } else {
+        let message = format!("Some resources are remaining: {}", resources.join(", "));
+        set("NamespaceContentRemaining", true, "SomeResourcesRemain", &message);
+    }
     if finalizers.is_empty() {
         set("NamespaceFinalizersRemaining", false, "ContentHasNoFinalizers", "All content-preserving finalizers finished");
     } else {

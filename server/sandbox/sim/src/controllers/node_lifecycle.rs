@@ -68,6 +68,10 @@ fn taint(context: &Context<'_>, node: Arc<Value>) -> Arc<Value> {
             }
         }
     }
+    if condition(&node, "Ready").is_none() {
+        // Nobody has reported it yet.
+        wanted.push(("node.kubernetes.io/not-ready", "NoSchedule"));
+    }
     if node["spec"]["unschedulable"] == true {
         wanted.push((UNSCHEDULABLE, "NoSchedule"));
     }

@@ -1,0 +1,300 @@
+//! ValidatingAdmissionPolicy: which policies a request meets, with which parameters, and what their verdict comes to.
+
+use crate::{
+    call::{Call, Operation},
+    convert,
+    store::{State, Transaction},
+    subresources,
+};
+use machinery::{
+    ApiError, Resource,
+    cel::{Inputs, value},
+    object,
+    policy::{Denial, Policy},
+    selector::LabelSelector,
+};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use std::{collections::HashMap, sync::Arc};
+
+const GROUP: &str = "admissionregistration.k8s.io";
+const POLICIES: &str = "validatingadmissionpolicies";
+const BINDINGS: &str = "validatingadmissionpolicybindings";
+/// Value of an audit annotation, in bytes.
+const LONGEST_ANNOTATION: usize = 10 * 1024;
+
+/// Compiled policies, by uid and resource version.
+#[derive(Debug, Default)]
+pub(crate) struct Compiled(Mutex<HashMap<String, Arc<Policy>>>);
+
+impl Compiled {
+    fn get(&self, policy: &Value, known: usize) -> Arc<Policy> {
+        let key = format!("{}/{}", object::uid(policy), policy["metadata"]["generation"]);
+        let mut held = self.0.lock();
+        if let Some(compiled) = held.get(&key) {
+            return compiled.clone();
+        }
+        // Each version of a policy leaves one behind; few enough to throw all away now and then.
+        if held.len() > known * 4 + 16 {
+            held.clear();
+        }
+        let compiled = Arc::new(Policy::compile(policy));
+        held.insert(key, compiled.clone());
+        compiled
+    }
+}
+
+/// A request as policies see it.
+struct Request<'a> {
+    call: &'a Call,
+    operation: Operation,
+    new: Option<Value>,
+    old: Option<Value>,
+    namespace: Option<Arc<Value>>,
+}
+
+pub(crate) fn validate(
+    call: &mut Call,
+    transaction: &Transaction,
+    operation: Operation,
+    new: Option<&Value>,
+    old: Option<&Value>,
+) -> Result<(), ApiError> {
+    let state = &transaction.state;
+    let known = state.count(GROUP, POLICIES);
+    // The policies themselves are never judged by policies.
+    if known == 0 || call.resource.group == GROUP {
+        return Ok(());
+    }
+    let mut denied = None;
+    let mut warnings = Vec::new();
+    {
+        let request = Request::new(call, state, operation, new, old);
+        for (_, policy) in state.list(GROUP, POLICIES, None, None) {
+            if !request.meets(&policy["spec"]["matchConstraints"]) {
+                continue;
+            }
+            let compiled = call.server.policies().get(policy, known);
+            let bindings = state.list(GROUP, BINDINGS, None, None).map(|(_, binding)| binding);
+            for binding in bindings.filter(|binding| binding["spec"]["policyName"] == policy["metadata"]["name"]) {
+                let scope = &binding["spec"]["matchResources"];
+                if scope.is_object() && !request.meets_binding(scope) {
+                    continue;
+                }
+                let names = format!("ValidatingAdmissionPolicy '{}' with binding '{}'", object::name(policy), object::name(binding));
+                let mut refuse = |denial: Denial| {
+                    denied.get_or_insert((format!("{names} denied request: {}", denial.message), denial.reason));
+                };
+                let params = match parameters(call, state, policy, binding) {
+                    Ok(params) => params,
+                    Err(_) if compiled.ignore_failures => continue,
+                    Err((what, why)) => {
+                        refuse(Denial { index: 0, message: format!("failed to configure {what}: {why}"), reason: String::new() });
+                        continue;
+                    }
+                };
+                for param in params {
+                    let verdict = compiled.evaluate(&request.inputs(param.as_deref()));
+                    for (key, value) in &verdict.annotations {
+                        let end = (0..=value.len().min(LONGEST_ANNOTATION)).rev().find(|end| value.is_char_boundary(*end)).unwrap_or(0);
+                        tracing::info!(annotation = %format!("{}/{key}", object::name(policy)), value = &value[..end], "audit annotation");
+                    }
+                    let actions = binding["spec"]["validationActions"].as_array().map(Vec::as_slice).unwrap_or_default();
+                    for denial in verdict.denials {
+                        for action in actions {
+                            match action.as_str() {
+                                Some("Deny") => refuse(denial.clone()),
+                                Some("Warn") => {
+                                    warnings.push(format!("Validation failed for {names}: {}", denial.message));
+                                }
+                                _ => {
+                                    tracing::info!(policy = %names, index = denial.index, message = %denial.message, "audited validation failure")
+                                }
+                            }
+                        }
+                    }
+                    for message in verdict.failures {
+                        refuse(Denial { index: 0, message, reason: String::new() });
+                    }
+                }
+            }
+        }
+    }
+    call.warn(warnings);
+    match denied {
+        None => Ok(()),
+        Some((message, reason)) => Err(refusal(call, new.or(old), &message, &reason)),
+    }
+}
+
+/// The answer to a request that is refused.
+fn refusal(call: &Call, object: Option<&Value>, message: &str, reason: &str) -> ApiError {
+    let name = object.map(object::name).filter(|name| !name.is_empty()).unwrap_or(&call.name);
+    let mut error = call.forbidden(name, message);
+    (error.code, error.reason) = match reason {
+        "Forbidden" => (403, "Forbidden"),
+        "Unauthorized" => (401, "Unauthorized"),
+        "RequestEntityTooLarge" => (413, "RequestEntityTooLarge"),
+        _ => (422, "Invalid"),
+    };
+    error.details["causes"] = json!([{"message": message}]);
+    error
+}
+
+impl<'a> Request<'a> {
+    fn new(call: &'a Call, state: &State, operation: Operation, new: Option<&Value>, old: Option<&Value>) -> Self {
+        let namespace = call.resource.namespaced.then(|| state.get("", "namespaces", "", &call.namespace).cloned()).flatten();
+        let seen = |object: &Value| {
+            if call.subresource == "scale" {
+                return subresources::scale::scale_of(call, object);
+            }
+            let mut object = Value::clone(&convert::served(&call.resource, Arc::new(object.clone())));
+            if let Some(metadata) = object["metadata"].as_object_mut() {
+                metadata.remove("managedFields");
+            }
+            object
+        };
+        Self { call, operation, new: new.map(seen), old: old.map(seen), namespace }
+    }
+
+    /// Whether a policy's `matchConstraints` cover the request.
+    fn meets(&self, constraints: &Value) -> bool {
+        self.meets_rules(constraints, &constraints["resourceRules"]) && self.meets_selectors(constraints)
+    }
+
+    /// The same for a binding's `matchResources`, where no rules mean all.
+    fn meets_binding(&self, scope: &Value) -> bool {
+        let unlimited = json!([{"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"], "resources": ["*", "*/*"]}]);
+        let rules = Some(&scope["resourceRules"]).filter(|rules| rules.as_array().is_some_and(|rules| !rules.is_empty()));
+        self.meets_rules(scope, rules.unwrap_or(&unlimited)) && self.meets_selectors(scope)
+    }
+
+    fn meets_rules(&self, constraints: &Value, rules: &Value) -> bool {
+        let any = |rules: &Value, resource: &Resource| rules.as_array().into_iter().flatten().any(|rule| self.meets_rule(rule, resource));
+        if any(&constraints["excludeResourceRules"], &self.call.resource) {
+            return false;
+        }
+        if any(rules, &self.call.resource) {
+            return true;
+        }
+        // Another version or group of the same objects.
+        constraints["matchPolicy"] != "Exact"
+            && self.call.server.scheme().resources().any(|other| {
+                other.plural == self.call.resource.plural
+                    && other.kind == self.call.resource.kind
+                    && crate::call::storage_group(other) == self.call.storage_group()
+                    && any(rules, other)
+            })
+    }
+
+    fn meets_rule(&self, rule: &Value, resource: &Resource) -> bool {
+        let lists = |field: &str, wanted: &str| {
+            rule[field].as_array().into_iter().flatten().filter_map(Value::as_str).any(|held| held == "*" || held == wanted)
+        };
+        let operation = match self.operation {
+            Operation::Create => "CREATE",
+            Operation::Update => "UPDATE",
+            Operation::Delete => "DELETE",
+        };
+        let scope = match rule["scope"].as_str() {
+            Some("Cluster") => !resource.namespaced,
+            Some("Namespaced") => resource.namespaced,
+            _ => true,
+        };
+        let names = rule["resourceNames"].as_array().filter(|names| !names.is_empty());
+        let name = self.new.as_ref().or(self.old.as_ref()).map(object::name).unwrap_or_default();
+        lists("operations", operation)
+            && lists("apiGroups", &resource.group)
+            && lists("apiVersions", &resource.version)
+            && scope
+            && names.is_none_or(|names| names.iter().any(|held| held == name))
+            && rule["resources"].as_array().into_iter().flatten().filter_map(Value::as_str).any(|held| {
+                let (plural, subresource) = held.split_once('/').unwrap_or((held, ""));
+                (plural == "*" || plural == resource.plural) && (subresource == "*" || subresource == self.call.subresource)
+            })
+    }
+
+    fn meets_selectors(&self, constraints: &Value) -> bool {
+        let selects = |selector: &Value, labels| {
+            selector.is_null() || LabelSelector::from_object(selector).is_ok_and(|selector| selector.matches(labels))
+        };
+        let is_namespace = self.call.is("", "namespaces");
+        let namespace = if is_namespace { self.new.as_ref().or(self.old.as_ref()) } else { self.namespace.as_deref() };
+        let by_namespace = namespace.is_none_or(|namespace| selects(&constraints["namespaceSelector"], object::labels(namespace)));
+        let of_object = &constraints["objectSelector"];
+        let by_object = [&self.new, &self.old].into_iter().flatten().any(|object| selects(of_object, object::labels(object)));
+        by_namespace && by_object
+    }
+
+    fn inputs(&self, params: Option<&Value>) -> Inputs {
+        let call = self.call;
+        let resource = &call.resource;
+        let kind = match resource.subresources.iter().find(|subresource| subresource.name == call.subresource) {
+            Some(of) => json!({"group": of.group, "version": of.version, "kind": of.kind}),
+            None => json!({"group": resource.group, "version": resource.version, "kind": resource.kind}),
+        };
+        let plural = json!({"group": resource.group, "version": resource.version, "resource": resource.plural});
+        let name = self.new.as_ref().or(self.old.as_ref()).map(object::name).unwrap_or_default();
+        let request = json!({
+            "kind": kind, "resource": plural, "subResource": call.subresource,
+            "requestKind": kind, "requestResource": plural, "requestSubResource": call.subresource,
+            "name": name, "namespace": call.namespace, "dryRun": call.dry_run,
+            "operation": match self.operation {
+                Operation::Create => "CREATE",
+                Operation::Update => "UPDATE",
+                Operation::Delete => "DELETE",
+            },
+            "userInfo": {"username": call.user.name, "uid": call.user.uid, "groups": call.user.groups, "extra": call.user.extra},
+            "options": {},
+        });
+        let mut inputs = Inputs::default();
+        let of = |object: Option<&Value>| object.map_or_else(|| value::of_json(&Value::Null), value::of_json);
+        inputs.set("object", of(self.new.as_ref()));
+        inputs.set("oldObject", of(self.old.as_ref()));
+        inputs.set("request", value::of_json(&request));
+        inputs.set("params", of(params));
+        inputs.set("namespaceObject", of(self.namespace.as_deref().filter(|_| !call.is("", "namespaces"))));
+        inputs
+    }
+}
+
+/// Objects that a policy is judged with, or what is wrong (`policy` or `binding`) and why.
+fn parameters(call: &Call, state: &State, policy: &Value, binding: &Value) -> Result<Vec<Option<Arc<Value>>>, (&'static str, String)> {
+    let (kind, reference) = (&policy["spec"]["paramKind"], &binding["spec"]["paramRef"]);
+    if !kind.is_object() {
+        return Ok(vec![None]);
+    }
+    let (version, name) = (kind["apiVersion"].as_str().unwrap_or_default(), kind["kind"].as_str().unwrap_or_default());
+    let scheme = call.server.scheme();
+    let Some(resource) = scheme.for_kind(version, name) else {
+        let why = format!("failed to find resource referenced by paramKind: '{version}, Kind={name}'");
+        return Err(("policy", why));
+    };
+    if !reference.is_object() {
+        return Ok(vec![None]);
+    }
+    let given = reference["namespace"].as_str().unwrap_or_default();
+    let namespace = match (resource.namespaced, given, call.namespace.as_str()) {
+        (false, "", _) => "",
+        (false, _, _) => return Err(("binding", "paramRef.namespace must not be provided for a cluster-scoped `paramKind`".to_owned())),
+        (true, "", "") => {
+            return Err(("binding", "cannot use namespaced paramRef in policy binding that matches cluster-scoped resources".to_owned()));
+        }
+        (true, "", own) => own,
+        (true, given, _) => given,
+    };
+    let group = crate::call::storage_group(resource);
+    let served = |object: &Arc<Value>| Some(convert::served(resource, object.clone()));
+    let found: Vec<_> = match reference["name"].as_str().filter(|name| !name.is_empty()) {
+        Some(name) => state.get(group, &resource.plural, namespace, name).map(served).into_iter().collect(),
+        None => {
+            let selector = LabelSelector::from_object(&reference["selector"]).map_err(|error| ("binding", error.message))?;
+            let all = state.list(group, &resource.plural, Some(namespace), None);
+            all.filter(|(_, object)| selector.matches(object::labels(object))).map(|(_, object)| served(object)).collect()
+        }
+    };
+    if found.is_empty() && reference["parameterNotFoundAction"] == "Deny" {
+        return Err(("binding", "no params found for policy binding with `Deny` parameterNotFoundAction".to_owned()));
+    }
+    Ok(found)
+}
