@@ -24,21 +24,35 @@ pub fn cordon() -> PathBuf {
     binary
 }
 
+/// The minor of Kubernetes that answers were recorded from, and of the kubectl that asked.
+const RECORDED: u32 = 34;
+
 /// A kubectl of 1.31 or newer, from PATH or Cordon's cache folder; `Err` says why there is none.
 pub fn kubectl() -> Result<PathBuf, String> {
     let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| env::var_os("HOME").map(|h| Path::new(&h).join(".cache")));
     let mut candidates: Vec<PathBuf> = env::var_os("KUBECTL").map(PathBuf::from).into_iter().collect();
     candidates.extend(env::var_os("PATH").iter().flat_map(env::split_paths).map(|p| p.join("kubectl")));
     candidates.extend(cache.iter().flat_map(|c| [c.join("cordon/bin/kubectl"), c.join("cordon/real-kubernetes/bin/kubectl")]));
-    for candidate in candidates {
-        let Ok(output) = Command::new(&candidate).args(["version", "--client"]).output() else { continue };
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let minor = text.split("v1.").nth(1).and_then(|rest| rest.split('.').next()).and_then(|m| m.parse::<u32>().ok());
-        if minor.is_some_and(|m| m >= 31) {
-            return Ok(candidate);
-        }
+    let known: Vec<(PathBuf, u32)> = candidates.into_iter().filter_map(|path| minor(&path).map(|minor| (path, minor))).collect();
+    let recorded = known.iter().find(|(_, minor)| *minor == RECORDED);
+    if let Some((path, _)) = recorded.or_else(|| known.iter().find(|(_, minor)| *minor >= 31)) {
+        return Ok(path.clone());
     }
     Err("no kubectl of 1.31 or newer on PATH or in the cache folder".to_owned())
+}
+
+/// A kubectl that words its own complaints as the one did with which answers were recorded.
+pub fn kubectl_of_the_records() -> Result<PathBuf, String> {
+    let found = kubectl()?;
+    match minor(&found) {
+        Some(RECORDED) => Ok(found),
+        other => Err(format!("these answers were recorded with kubectl 1.{RECORDED}, and here is 1.{}", other.unwrap_or_default())),
+    }
+}
+
+fn minor(kubectl: &Path) -> Option<u32> {
+    let output = Command::new(kubectl).args(["version", "--client"]).output().ok()?;
+    String::from_utf8_lossy(&output.stdout).split("v1.").nth(1)?.split('.').next()?.parse().ok()
 }
 
 /// A running `cordon sandbox up`. Killed when dropped.

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use tests::{
     compare::{self, Chapter, OPTIONS, Seat},
     not_run,
-    sandbox::{Sandbox, kubectl},
+    sandbox::{Sandbox, kubectl, kubectl_of_the_records},
     transcript::{self, Mark},
 };
 
@@ -34,7 +34,8 @@ fn replay(chapter: &Chapter) -> Vec<String> {
 
 #[test]
 fn the_embedded_cluster_answers_as_the_real_one_did() {
-    if let Err(why) = kubectl().and_then(|_| compare::has_curl().then_some(()).ok_or_else(|| "there is no curl".to_owned())) {
+    if let Err(why) = kubectl_of_the_records().and_then(|_| compare::has_curl().then_some(()).ok_or_else(|| "there is no curl".to_owned()))
+    {
         return not_run("lists of tests/compare", &why);
     }
     let chapters = Mutex::new(compare::chapters());

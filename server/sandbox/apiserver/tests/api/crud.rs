@@ -68,7 +68,7 @@ async fn refusals() {
         (
             kit.request("GET", MAPS, &[("accept", "application/vnd.kubernetes.protobuf")], Body::empty()).await,
             406,
-            "only the following media types are accepted: application/json, application/yaml",
+            "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf",
         ),
     ];
     for (answer, code, message) in cases {
