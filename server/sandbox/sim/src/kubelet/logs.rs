@@ -82,8 +82,10 @@ impl Log {
                 let mut parts = text.splitn(4, |byte| *byte == b' ');
                 let at = parts.next().and_then(|at| std::str::from_utf8(at).ok()?.parse().ok());
                 // A line that was cut off in the middle has no four parts.
-                let (Some(at), Some(line)) = (at, parts.nth(2)) else { continue };
-                lines.keep(at, line.to_vec());
+                let (_stream, tag) = (parts.next(), parts.next());
+                let (Some(at), Some(line)) = (at, parts.next()) else { continue };
+                let end: &[u8] = if tag == Some(b"F") { b"\n" } else { b"" };
+                lines.keep(at, [line, end].concat());
             }
             (lines.saved, lines.on_disk) = (lines.next, bytes.len());
         }
@@ -104,12 +106,7 @@ impl Log {
         }
         let whole = lines.on_disk > 2 * MOST_BYTES;
         let from = if whole { 0 } else { lines.saved };
-        let mut text = Vec::new();
-        for (_, at, line) in lines.all.iter().filter(|(number, ..)| *number >= from) {
-            text.extend(at.strftime("%Y-%m-%dT%H:%M:%S.%9fZ stdout F ").to_string().into_bytes());
-            text.extend(line);
-            text.push(b'\n');
-        }
+        let text: Vec<u8> = lines.all.iter().filter(|(number, ..)| *number >= from).flat_map(written).collect();
         lines.saved = lines.next;
         lines.on_disk = text.len() + if whole { 0 } else { lines.on_disk };
         Some((whole, text))
@@ -144,12 +141,7 @@ impl Log {
     /// As the runtime writes it on the node: time, stream, tag, line.
     pub fn as_file(&self) -> Vec<u8> {
         let held = self.lines.lock();
-        let line = |(_, at, line): &(u64, Timestamp, Vec<u8>)| {
-            let (tag, end) = if line.ends_with(b"\n") { ('F', "") } else { ('P', "\n") };
-            let head = format!("{} stdout {tag} ", at.strftime("%Y-%m-%dT%H:%M:%S.%9fZ")).into_bytes();
-            [head, line.clone(), end.into()].concat()
-        };
-        held.all.iter().flat_map(line).collect()
+        held.all.iter().flat_map(written).collect()
     }
 
     fn since(&self, from: u64) -> Vec<(u64, Timestamp, Vec<u8>)> {
@@ -209,6 +201,13 @@ impl Log {
             }
         }
     }
+}
+
+/// One line as it is written on the node: `F` where it is whole, `P` where its newline is yet to come.
+fn written((_, at, line): &(u64, Timestamp, Vec<u8>)) -> Vec<u8> {
+    let (tag, end) = if line.ends_with(b"\n") { ('F', "") } else { ('P', "\n") };
+    let head = format!("{} stdout {tag} ", at.strftime("%Y-%m-%dT%H:%M:%S.%9fZ")).into_bytes();
+    [head, line.clone(), end.into()].concat()
 }
 
 impl LogSink for Log {

@@ -461,10 +461,9 @@ fn view(
         let mut root = volume.root;
         if let Some(sub) = sub.filter(|s| !s.is_empty()) {
             // The first name may be a link that the atomic writer made.
-            // A folder that is missing is made with the volume's own mode.
             let mode = volume.tree.get(volume.root).map_or(0o750, |inode| inode.mode);
             root = follow(&volume.tree, volume.root, &sub)
-                .or_else(|| make_below(&volume.tree, volume.root, &sub, &Inode::directory(mode).at(now)))
+                .or_else(|| make_below(&volume.tree, volume.root, &sub, mode & 0o777, now))
                 .unwrap_or(root);
         }
         let path = mount["mountPath"].as_str().unwrap_or_default();
@@ -492,10 +491,13 @@ fn view(
     Ok(view)
 }
 
-/// The folder `path` below `root`, with every folder on the way.
-fn make_below(tree: &Tree, root: u64, path: &str, folder: &Inode) -> Option<u64> {
+/// The folder `path` below `root`: it has the volume's permissions, those on the way have what the kubelet's umask leaves of them.
+fn make_below(tree: &Tree, root: u64, path: &str, mode: u32, now: Timestamp) -> Option<u64> {
+    let folder = Inode::directory(mode & !0o022).at(now);
     let parts = path.split('/').filter(|part| !part.is_empty());
-    parts.into_iter().try_fold(root, |at, part| tree.child(at, part).or_else(|| tree.add(at, part, folder.clone()).ok()))
+    let made = parts.into_iter().try_fold(root, |at, part| tree.child(at, part).or_else(|| tree.add(at, part, folder.clone()).ok()))?;
+    tree.change(made, |inode| inode.mode = mode);
+    Some(made)
 }
 
 fn follow(tree: &Tree, root: u64, path: &str) -> Option<u64> {

@@ -30,15 +30,18 @@ fn a_pre_stop_hook_has_the_grace_and_two_seconds_at_least() {
     let mut bench = Bench::new();
     let polite = "image: 'busybox:1.37', command: [sh, -c, 'trap \"exit 0\" TERM; while true; do sleep 1; done']";
     for (name, hook, grace, alive, gone) in [
-        ("sleeps", "{sleep: {seconds: 5}}", 30, 4, 4),
-        ("fails", "{exec: {command: [sh, -c, 'exit 3']}}", 30, 0, 3),
-        ("late", "{exec: {command: [sleep, '100']}}", 6, 5, 5),
-        ("refused", "{httpGet: {port: 9}}", 30, 0, 3),
+        ("sleeps", "{sleep: {seconds: 5}}", 30, Some(4), 4),
+        ("fails", "{exec: {command: [sh, -c, 'exit 3']}}", 30, None, 3),
+        ("late", "{exec: {command: [sleep, '100']}}", 6, Some(5), 5),
+        ("refused", "{httpGet: {port: 9}}", 30, None, 3),
     ] {
         bench.pod_with(name, &format!("{polite}, lifecycle: {{preStop: {hook}}}"), &format!("terminationGracePeriodSeconds: {grace}"));
         bench.delete(name);
-        bench.pass(alive);
-        assert!(bench.client.get(gvr::PODS, "default", name).is_some(), "{name} ends too early");
+        // A hook that fails holds nobody up.
+        if let Some(alive) = alive {
+            bench.pass(alive);
+            assert!(bench.client.get(gvr::PODS, "default", name).is_some(), "{name} ends too early");
+        }
         bench.pass(gone);
         assert!(bench.client.get(gvr::PODS, "default", name).is_none(), "{name} ends too late");
     }
@@ -88,7 +91,7 @@ fn the_kubelet_ends_what_has_had_its_time_or_its_room() {
         &format!("{SLEEP}, volumeMounts: [{{name: e, mountPath: /e}}]"),
         "terminationGracePeriodSeconds: 1, volumes: [{name: e, emptyDir: {sizeLimit: 1Mi}}]",
     );
-    bench.sh("full", "head -c 2000000 /dev/zero > /e/f");
+    assert_eq!(bench.sh("full", "head -c 2000000 /dev/zero > /e/f; ls -l /e/f | awk '{print $5}'"), "2000000\n");
     bench.pass(14);
     let full = bench.get("full");
     assert_eq!(full["status"]["reason"], "Evicted");

@@ -228,6 +228,8 @@ impl Bench {
         let streams = ExecStreams { stdin: from_client, stdout, stderr, resize };
         let runtime = Arc::clone(&self.runtime);
         let status = self.drive(runtime.exec(object, options, streams));
+        // What a session did to others (a signal, a file) calls the kubelet, as the server does where something happened.
+        self.sim.rouse("kubelet");
         let drain = |receiver: &mut mpsc::Receiver<Bytes>| {
             let mut all = Vec::new();
             while let Ok(bytes) = receiver.try_recv() {

@@ -84,6 +84,9 @@ async fn ends(process: &Process, tail: bool, arguments: &[String]) -> i32 {
         }
         return 0;
     }
+    if !tail && bytes_wanted && options.operands.len() < 2 && !text.starts_with('-') {
+        return first_bytes(process, options.operands.first().map_or("-", String::as_str), count).await;
+    }
     // The end of what never ends is sought until the memory is full.
     let endless = |file: &String| process.open(file).is_ok_and(|input| input.is_endless());
     if tail && options.operands.iter().any(endless) {
@@ -127,6 +130,32 @@ async fn ends(process: &Process, tail: bool, arguments: &[String]) -> i32 {
         }
     }
     status
+}
+
+/// `head -c`, piece by piece: what is read may never end.
+async fn first_bytes(process: &Process, file: &str, count: usize) -> i32 {
+    let input = match file {
+        "-" => process.stdin.clone(),
+        file => match process.open(file) {
+            Ok(input) => input,
+            Err(error) => {
+                cannot_open(process, file, error).await;
+                return 1;
+            }
+        },
+    };
+    let mut left = count;
+    while left > 0 {
+        if !process.step().await {
+            return 128 + process.control.pending().unwrap_or(9);
+        }
+        let bytes = unless_signalled(process, input.read(left.min(4096))).await.unwrap_or_default();
+        left -= bytes.len();
+        if bytes.is_empty() || !process.out(bytes).await {
+            break;
+        }
+    }
+    0
 }
 
 async fn tee(process: &Process, arguments: &[String]) -> i32 {
