@@ -8,6 +8,9 @@ use serde_json::Value;
 const MAX_OPERATIONS: usize = 10_000;
 /// What `copy` may add, in bytes; kube-apiserver allows as much as an object may have.
 const MAX_COPIED: usize = 3 << 20;
+/// Items that insertions into lists and removals from them may move, which otherwise cost operations times length. The most that
+/// a patch of an object of that size needs is far less.
+const MAX_SHIFTED: usize = 50_000_000;
 
 pub(super) fn apply(object: &Value, patch: &Value) -> Result<Value, ApiError> {
     let Value::Array(list) = patch else {
@@ -27,7 +30,7 @@ pub(super) fn apply(object: &Value, patch: &Value) -> Result<Value, ApiError> {
         return Err(ApiError::new(413, "RequestEntityTooLarge", message));
     }
     let mut patched = object.clone();
-    let mut copied = 0;
+    let (mut copied, mut shifted) = (0, 0);
     for operation in list {
         let operation: PatchOperation = serde_json::from_value(operation.clone()).map_err(|_| refused())?;
         if let PatchOperation::Copy(copy) = &operation {
@@ -36,10 +39,29 @@ pub(super) fn apply(object: &Value, patch: &Value) -> Result<Value, ApiError> {
                 return Err(refused());
             }
         }
+        shifted += shifts(&patched, &operation);
+        if shifted > MAX_SHIFTED {
+            return Err(refused());
+        }
         let operation = lenient(&patched, operation);
         json_patch::patch(&mut patched, &Patch(vec![operation])).map_err(|_| refused())?;
     }
     Ok(patched)
+}
+
+/// How many items of lists an operation moves, at most.
+fn shifts(object: &Value, operation: &PatchOperation) -> usize {
+    let siblings = |path: &str| {
+        let list = path.rfind('/').and_then(|at| object.pointer(path.get(..at)?)?.as_array());
+        list.map_or(0, Vec::len)
+    };
+    match operation {
+        PatchOperation::Add(add) => siblings(add.path.as_str()),
+        PatchOperation::Remove(remove) => siblings(remove.path.as_str()),
+        PatchOperation::Move(moved) => siblings(moved.from.as_str()) + siblings(moved.path.as_str()),
+        PatchOperation::Copy(copy) => siblings(copy.path.as_str()),
+        PatchOperation::Replace(_) | PatchOperation::Test(_) => 0,
+    }
 }
 
 /// `replace` of a field that an object lacks adds it; `test` of one takes it for null.
