@@ -1,7 +1,7 @@
 # Cordon: two commands. `make run` sets up whatever is missing and serves; `make test` sets up whatever is missing and tests everything.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test setup setup-test web bench conformance compare fmt lint clean
+.PHONY: help run test setup setup-test web bench conformance compare fuzz fmt lint clean
 
 CARGO ?= cargo
 CORDON_RUN_FLAGS ?=
@@ -30,6 +30,9 @@ bench: setup web ## figures, as distributions and ratios from one run
 
 conformance: setup web  ## replay what real systems answered (needs CORDON_CONFORMANCE; docs/conformance.md)
 	scripts/conformance
+
+fuzz:            ## each fuzz target for FUZZ_SECONDS (600), the seeds in fuzz/seeds first
+	@scripts/fuzz
 
 fmt:             ## format everything
 	$(CARGO) fmt --all

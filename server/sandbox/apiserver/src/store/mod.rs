@@ -23,6 +23,10 @@ use serde_json::Value;
 use std::{collections::VecDeque, io, path::PathBuf, sync::Arc};
 use tokio::sync::watch;
 
+/// Nesting that an object may have. One level more than 124, and the journal could not be read back: its reader is recursive, and
+/// stops at 128.
+const MOST_DEPTH: usize = 120;
+
 /// Paginated lists whose state is kept for the next page.
 const PAGES: usize = 4;
 
@@ -108,6 +112,9 @@ impl Store {
         let result = work(&mut transaction)?;
         if dry_run || transaction.events.is_empty() {
             return Ok((result, Vec::new()));
+        }
+        if transaction.events.iter().any(|event| deeper_than(MOST_DEPTH, &event.change.object)) {
+            return Err(ApiError::bad_request(format!("the object is nested deeper than {MOST_DEPTH} levels")));
         }
         let changes: Vec<_> = transaction.events.iter().map(|event| event.change.clone()).collect();
         let unwritten = |error: io::Error| ApiError::internal(format!("etcdserver: the journal could not be written: {error}"));
@@ -236,6 +243,15 @@ impl Writer {
 fn frees(events: &[Event]) -> bool {
     let goes = |event: &Event| event.change.kind == ChangeKind::Deleted || object::is_terminating(&event.change.object);
     events.iter().any(goes)
+}
+
+fn deeper_than(levels: usize, value: &Value) -> bool {
+    let Some(below) = levels.checked_sub(1) else { return true };
+    match value {
+        Value::Array(items) => items.iter().any(|item| deeper_than(below, item)),
+        Value::Object(fields) => fields.values().any(|field| deeper_than(below, field)),
+        _ => false,
+    }
 }
 
 fn compact(journal: &mut Journal, state: &State) {
