@@ -23,8 +23,8 @@ use serde_json::Value;
 use std::{collections::VecDeque, io, path::PathBuf, sync::Arc};
 use tokio::sync::watch;
 
-/// Nesting that an object may have. One level more than 124, and the journal could not be read back: its reader is recursive, and
-/// stops at 128.
+/// Nesting that an object may have. Beyond 124 levels the journal could not be read back: its reader, being recursive, stops at 128
+/// of a record.
 const MOST_DEPTH: usize = 120;
 
 /// Paginated lists whose state is kept for the next page.

@@ -182,14 +182,14 @@ async fn hostile_requests_cost_little() {
         assert_eq!(answer.code, 400, "{media} {shown}: {}", &answer.text[..answer.text.len().min(500)]);
     }
 
-    let many = |what: &str, with: &str| (0..20_000).map(|n| format!("{what}{n}")).collect::<Vec<_>>().join(with);
+    let many = |what: &str, with: &str| (0..2_500).map(|n| format!("{what}{n}")).collect::<Vec<_>>().join(with);
     for (query, code) in [
         (format!("labelSelector=a+in+({})", many("v", ",")), 200),
         (format!("labelSelector={}", many("!k", ",")), 200),
-        (format!("labelSelector={}", "(".repeat(100_000)), 400),
+        (format!("labelSelector={}", "(".repeat(60_000)), 400),
         (format!("fieldSelector={}", many("metadata.name!=n", ",")), 200),
         (format!("fieldSelector={}", many("spec.x=n", ",")), 400),
-        (format!("continue={}", "A".repeat(100_000)), 400),
+        (format!("continue={}", "A".repeat(60_000)), 400),
         ("limit=9223372036854775807".to_owned(), 200),
     ] {
         let answer = kit.get(&format!("{MAPS}?{query}")).await;
