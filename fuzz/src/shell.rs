@@ -47,7 +47,8 @@ impl Cluster {
             certificate_authority: authority.to_owned(),
         };
         let server = Server::open(options).expect("a server in memory");
-        let spec = ClusterSpec { nodes: vec![NodeSpec { control_plane: true, ..NodeSpec::with_gpus("node", 1) }], ..ClusterSpec::default() };
+        let spec =
+            ClusterSpec { nodes: vec![NodeSpec { control_plane: true, ..NodeSpec::with_gpus("node", 1) }], ..ClusterSpec::default() };
         bootstrap::bootstrap(&server, &spec).expect("a cluster");
         let catalogue = Arc::new(ImageCatalogue::parse([("busybox.yaml", BUSYBOX)]).expect("a catalogue"));
         let kubelet = Kubelet::new(&server, Arc::clone(&catalogue), &spec, None);

@@ -70,7 +70,16 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { in_flight: 200, watches: 400, sessions: 32, body: 3 << 20, objects: 20_000, events: 5_000, request: 3 << 19, space: 64 << 20 }
+        Self {
+            in_flight: 200,
+            watches: 400,
+            sessions: 32,
+            body: 3 << 20,
+            objects: 20_000,
+            events: 5_000,
+            request: 3 << 19,
+            space: 64 << 20,
+        }
     }
 }
 

@@ -167,7 +167,10 @@ fn damage_names_file_and_offset() {
             damaged[at] ^= bit;
             std::fs::write(&path, &damaged).unwrap();
             let error = open(Some(path.clone())).expect_err("damage is an error").to_string();
-            let place = format!("journal: {} at offset {record}", if record == 0 { "not a cluster journal of this version" } else { "damaged record" });
+            let place = format!(
+                "journal: {} at offset {record}",
+                if record == 0 { "not a cluster journal of this version" } else { "damaged record" }
+            );
             assert!(error.ends_with(&place), "byte {at}: {error}");
             assert_eq!(std::fs::read(&path).unwrap(), damaged, "what is damaged is left as it is");
         }
@@ -229,7 +232,8 @@ fn what_is_too_large_or_finds_no_room_is_refused_in_etcds_words() {
     assert_eq!(most, 10);
     assert_eq!(write("one-more", 9_000), refused("mvcc: database space exceeded"));
     assert!(std::fs::metadata(&path).unwrap().len() <= 100_000);
-    let going = json!({"metadata": {"namespace": "a", "name": "n0", "deletionTimestamp": "2026-01-01T00:00:00Z"}, "data": "x".repeat(9_000)});
+    let going =
+        json!({"metadata": {"namespace": "a", "name": "n0", "deletionTimestamp": "2026-01-01T00:00:00Z"}, "data": "x".repeat(9_000)});
     store.write(0, false, |t| Ok(t.put("", "configmaps", going))).unwrap();
     store.write(0, false, |t| Ok(t.remove("", "configmaps", "a", "n0"))).unwrap();
     assert_eq!(write("one-more", 9_000), Ok(()));

@@ -78,20 +78,23 @@ async fn objects_and_events_are_counted_as_by_a_quota() {
     // A namespace and its account are there already.
     let kit = limited(Limits { objects: 6, events: 2, ..Limits::default() }, None);
     kit.post(EVENTS, event("e0")).await.expect(201);
-    kit.post("/apis/events.k8s.io/v1/namespaces/default/events", json!({
+    kit.post(
+        "/apis/events.k8s.io/v1/namespaces/default/events",
+        json!({
         "apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "e1"}, "eventTime": "2026-01-01T00:00:00.000000Z",
         "reportingController": "c", "reportingInstance": "i", "action": "A", "reason": "R", "type": "Normal",
-        "regarding": {"kind": "Pod", "namespace": "default", "name": "p"}})).await.expect(201);
-    let why = "events \"e2\" is forbidden: exceeded quota: cluster, requested: count/events=1, used: count/events=2, limited: count/events=2";
+        "regarding": {"kind": "Pod", "namespace": "default", "name": "p"}}),
+    )
+    .await
+    .expect(201);
+    let why =
+        "events \"e2\" is forbidden: exceeded quota: cluster, requested: count/events=1, used: count/events=2, limited: count/events=2";
     refused(kit.post(EVENTS, event("e2")).await, 403, &json!("Forbidden"), why);
     kit.post(MAPS, map("one", 0)).await.expect(201);
     kit.post(MAPS, map("two", 0)).await.expect(201);
     let why = "configmaps \"three\" is forbidden: exceeded quota: cluster, requested: objects=1, used: objects=6, limited: objects=6";
     let three = format!("{MAPS}/three");
-    for answer in [
-        kit.post(MAPS, map("three", 0)).await,
-        kit.patch(&format!("{three}?fieldManager=t"), "apply", map("three", 0)).await,
-    ] {
+    for answer in [kit.post(MAPS, map("three", 0)).await, kit.patch(&format!("{three}?fieldManager=t"), "apply", map("three", 0)).await] {
         refused(answer, 403, &json!("Forbidden"), why);
     }
     kit.put(ONE, map("one", 10)).await.expect(200);
@@ -151,7 +154,12 @@ async fn hostile_requests_cost_little() {
         ("copies that double", "json", copies, 422),
         ("insertions before many", "json", shifts.into(), 422),
         ("values put into values", "json", sinking.into(), 422),
-        ("more operations than there may be", "json", operations(10_001, &json!({"op": "test", "path": "/kind", "value": "ConfigMap"})), 413),
+        (
+            "more operations than there may be",
+            "json",
+            operations(10_001, &json!({"op": "test", "path": "/kind", "value": "ConfigMap"})),
+            413,
+        ),
         ("as many as there may be", "json", operations(10_000, &json!({"op": "test", "path": "/kind", "value": "ConfigMap"})), 200),
         ("many keys, merged", "merge", json!({"data": keys}), 200),
         ("many keys, strategically", "strategic-merge", json!({"data": keys}), 200),
@@ -222,7 +230,8 @@ async fn deep_objects_are_refused_before_the_journal_cannot_hold_them() {
 async fn an_object_may_have_many_managers() {
     let kit = Kit::new();
     for n in 0..100 {
-        let own = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one"}, "data": {format!("k{n}"): "v", "shared": "v"}});
+        let own =
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one"}, "data": {format!("k{n}"): "v", "shared": "v"}});
         let answer = kit.patch(&format!("{ONE}?fieldManager=m{n}"), "apply", own).await;
         assert!(answer.code <= 201, "{}", answer.text);
     }
