@@ -1,7 +1,7 @@
 # Cordon: two commands. `make run` sets up whatever is missing and serves; `make test` sets up whatever is missing and tests everything.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test setup setup-test web bench conformance compare fmt lint clean
+.PHONY: help run test setup setup-test web bench conformance compare fuzz fmt lint clean
 
 CARGO ?= cargo
 CORDON_RUN_FLAGS ?=
@@ -32,8 +32,11 @@ conformance: setup web  ## replay what real systems answered (needs CORDON_CONFO
 	scripts/conformance
 
 compare: setup web  ## one list of commands on a real control plane and on the embedded one (needs CORDON_KIT; docs/conformance.md)
-	$(CARGO) build --release --locked -p server
-	$(CARGO) run --release --locked -p tests --bin compare -- $(COMPARE_FLAGS)
+	$(CARGO) build --release --locked --workspace --bin cordon --bin compare
+	target/release/compare $(COMPARE_FLAGS)
+
+fuzz:            ## each fuzz target for FUZZ_SECONDS (600), the seeds in fuzz/seeds first
+	@scripts/fuzz
 
 fmt:             ## format everything
 	$(CARGO) fmt --all

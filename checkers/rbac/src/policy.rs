@@ -31,7 +31,9 @@ impl Policy {
                 kind @ ("Role" | "RoleBinding") => {
                     let at = (home.to_owned(), key);
                     let target = if kind == "Role" { &mut policy.roles } else { &mut policy.role_bindings };
-                    object["metadata"]["namespace"] = at.0.as_str().into();
+                    if let Some(metadata) = object["metadata"].as_object_mut() {
+                        metadata.insert("namespace".to_owned(), at.0.as_str().into());
+                    }
                     target.insert(at, object);
                 }
                 _ => {}

@@ -5,7 +5,7 @@ use crate::{
     client::{Change, Client},
     crd,
     node::NodeRuntime,
-    store::{State, Store, Transaction},
+    store::{Bounds, State, Store, Transaction},
     token::{self, TokenKey},
     user::UserInfo,
 };
@@ -59,13 +59,28 @@ pub struct Limits {
     pub sessions: usize,
     /// Bytes of a request body; a longer one is 413.
     pub body: usize,
-    /// Objects of all kinds together; a create beyond is refused.
+    /// Objects of all kinds together; a create beyond is 403, as beyond a quota.
     pub objects: usize,
+    /// Events among them; one more is 403 as well. Each goes after an hour.
+    pub events: usize,
+    /// Bytes of one write in the journal, which one object cannot exceed either; a larger one is etcd's refusal.
+    pub request: usize,
+    /// Bytes of the whole journal; when it is full, only what removes something is taken, as by etcd.
+    pub space: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { in_flight: 200, watches: 400, sessions: 32, body: 3 << 20, objects: 20_000 }
+        Self {
+            in_flight: 200,
+            watches: 400,
+            sessions: 32,
+            body: 3 << 20,
+            objects: 20_000,
+            events: 5_000,
+            request: 3 << 19,
+            space: 64 << 20,
+        }
     }
 }
 
@@ -125,7 +140,7 @@ impl Server {
 
     /// The same with other bounds.
     pub fn open_with(options: Options, limits: Limits) -> io::Result<Self> {
-        let store = Store::open(options.journal.clone())?;
+        let store = Store::open(options.journal.clone(), Bounds { request: limits.request, space: limits.space })?;
         let state = store.state();
         let scheme = RwLock::new(Arc::new(crd::scheme(&state)));
         // The resource version keeps a server that was opened again from repeating names it has given already.

@@ -36,7 +36,8 @@ pub(super) async fn handle(server: Server, request: Request) -> Answer {
     let load = load(verb, &path, &query);
     let plain = negotiate::plain(request.headers(), query.get("pretty"));
     let Some(place) = server.enter(load) else {
-        let error = ApiError::new(429, "TooManyRequests", "Too many requests, please try again later.");
+        let mut error = ApiError::new(429, "TooManyRequests", "Too many requests, please try again later.");
+        error.details = serde_json::json!({"retryAfterSeconds": 1});
         return respond::error(&error, plain);
     };
     let answer = match prepare(&server, request, path, query, verb) {

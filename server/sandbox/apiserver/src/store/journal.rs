@@ -6,7 +6,7 @@
 //!
 //! A frame is one atomic write: it holds everything that one request changed. It is handed to the kernel before the request is
 //! acknowledged, so that it survives the death of the process. A frame cut short at the end of the file was never acknowledged
-//! and is cut off; damage with whole frames behind it is an error that names file and offset.
+//! and is cut off; any other damage, in the last frame too, is an error that names file and offset.
 
 use super::{Event, State};
 use crate::client::ChangeKind;
@@ -30,8 +30,10 @@ pub struct Journal {
     path: PathBuf,
     file: File,
     length: u64,
-    /// Length right after the last compaction.
+    /// Length right after the last compaction; of a file that was opened, what it would be by the share of records that still count.
     compacted: u64,
+    /// Whether something was removed since the last compaction.
+    freed: bool,
     /// Set when a failed write could not be taken back: nothing more may be acknowledged.
     broken: bool,
 }
@@ -116,10 +118,37 @@ fn damaged(path: &Path, offset: usize, what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what} at offset {offset}", path.display()))
 }
 
-/// Reads all frames of `bytes` into a state. Returns it with the length of what is good; the rest is a torn tail.
-pub(super) fn replay(path: &Path, bytes: &[u8]) -> io::Result<(State, usize)> {
+/// Whether the end of a file, which is no whole frame, is one that was being written: cut short, or with blocks that never reached
+/// the disk, which read as zeros (JSON has none). Anything else was whole once.
+fn is_torn(rest: &[u8]) -> bool {
+    let magic = rest.len().min(MAGIC.len());
+    if rest[..magic] != MAGIC[..magic] {
+        return rest.iter().all(|byte| *byte == 0);
+    }
+    let Some((head, payload)) = rest.split_at_checked(FRAME) else { return true };
+    let field = |at: usize| head[at..at + 4].try_into().map_or(0, u32::from_le_bytes);
+    let here = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+    match payload.get(..field(4) as usize) {
+        Some(payload) => payload.contains(&0),
+        // Whole by its sum: it is the length that is damaged.
+        None => checksum(here, payload) != field(8),
+    }
+}
+
+/// What [`replay`] found.
+pub(super) struct Replayed {
+    pub state: State,
+    /// Length of what is good; the rest is a torn tail.
+    pub good: usize,
+    /// Objects written and removed on the way.
+    operations: u64,
+}
+
+/// Reads all frames of `bytes` into a state.
+pub(super) fn replay(path: &Path, bytes: &[u8]) -> io::Result<Replayed> {
+    let mut operations = 0;
     if bytes.len() < HEADER.len() && HEADER.starts_with(bytes) {
-        return Ok((State::default(), 0));
+        return Ok(Replayed { state: State::default(), good: 0, operations });
     }
     if !bytes.starts_with(HEADER) {
         return Err(damaged(path, 0, "not a cluster journal of this version"));
@@ -129,20 +158,21 @@ pub(super) fn replay(path: &Path, bytes: &[u8]) -> io::Result<(State, usize)> {
     while offset < bytes.len() {
         let Some(payload) = frame_at(bytes, offset) else {
             let behind = (offset + 1..bytes.len()).filter(|at| bytes[*at] == MAGIC[0]).find(|at| frame_at(bytes, *at).is_some());
-            return match behind {
-                Some(_) => Err(damaged(path, offset, "damaged record")),
-                None => Ok((state, offset)),
-            };
+            if behind.is_none() && is_torn(&bytes[offset..]) {
+                break;
+            }
+            return Err(damaged(path, offset, "damaged record"));
         };
         let record: StoredRecord =
             serde_json::from_slice(payload).map_err(|error| damaged(path, offset, &format!("unreadable record ({error})")))?;
         for operation in record.ops {
+            operations += 1;
             state.replay(&operation.g, &operation.r, &operation.k, operation.o, record.rv);
         }
         state.raise(record.rv);
         offset += FRAME + payload.len();
     }
-    Ok((state, offset))
+    Ok(Replayed { state, good: offset, operations })
 }
 
 impl Journal {
@@ -151,7 +181,7 @@ impl Journal {
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
-        let (state, mut good) = replay(&path, &bytes)?;
+        let Replayed { state, mut good, operations } = replay(&path, &bytes)?;
         if good < bytes.len() {
             tracing::warn!(file = %path.display(), offset = good, lost = bytes.len() - good, "cut an unfinished record off the journal");
             file.set_len(good as u64)?;
@@ -163,23 +193,33 @@ impl Journal {
         }
         file.seek(SeekFrom::Start(good as u64))?;
         let length = good as u64;
-        Ok((Self { path, file, length, compacted: length, broken: false }, state))
+        // Otherwise a server that is often started anew would let the file grow for ever.
+        let compacted = length * state.all_count() as u64 / operations.max(1);
+        Ok((Self { path, file, length, compacted, freed: true, broken: false }, state))
     }
 
-    /// Hands one record to the kernel, whole; what could not be written whole is taken back.
-    pub(super) fn append(&mut self, resource_version: u64, operations: &[Operation<'_>]) -> io::Result<()> {
+    /// Hands one frame to the kernel, whole; what could not be written whole is taken back. `frees`: it removes something.
+    pub(super) fn append(&mut self, frame: &[u8], frees: bool) -> io::Result<()> {
         if self.broken {
             return Err(io::Error::other("an earlier failed write could not be taken back"));
         }
-        let mut frame = Vec::with_capacity(4096);
-        encode_frame(&mut frame, resource_version, operations)?;
-        if let Err(error) = self.file.write_all(&frame) {
+        if let Err(error) = self.file.write_all(frame) {
             let taken_back = self.file.set_len(self.length).and_then(|()| self.file.seek(SeekFrom::Start(self.length)));
             self.broken = taken_back.is_err();
             return Err(error);
         }
         self.length += frame.len() as u64;
+        self.freed |= frees;
         Ok(())
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Whether a compaction would make a difference where space is short.
+    pub(super) fn can_shrink(&self) -> bool {
+        self.freed || self.length > self.compacted + SLACK
     }
 
     pub(super) fn wants_compaction(&self) -> bool {
@@ -192,6 +232,7 @@ impl Journal {
         self.file = file;
         self.length = encoded.len() as u64;
         self.compacted = self.length;
+        self.freed = false;
         self.broken = false;
         Ok(())
     }
@@ -201,7 +242,8 @@ impl Journal {
 /// kernel and does not wait for the disk, which only a loss of power would make necessary.
 pub(super) fn write_whole(path: &Path, content: &[u8]) -> io::Result<File> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
+    // As what is not finished is called in a cluster's folder: no snapshot has such a name.
+    name.push(".part");
     let beside = path.with_file_name(name);
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&beside)?;
     if let Err(error) = file.write_all(content).and_then(|()| std::fs::rename(&beside, path)) {

@@ -23,6 +23,10 @@ use serde_json::Value;
 use std::{collections::VecDeque, io, path::PathBuf, sync::Arc};
 use tokio::sync::watch;
 
+/// Nesting that an object may have. Beyond 124 levels the journal could not be read back: its reader, being recursive, stops at 128
+/// of a record.
+const MOST_DEPTH: usize = 120;
+
 /// Paginated lists whose state is kept for the next page.
 const PAGES: usize = 4;
 
@@ -34,8 +38,18 @@ pub struct Event {
     at: i64,
 }
 
+/// What may be stored, in bytes of the journal; bounds as etcd has them.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// One write, as `--max-request-bytes`.
+    pub request: usize,
+    /// All together, as `--quota-backend-bytes`.
+    pub space: u64,
+}
+
 #[derive(Debug)]
 pub struct Store {
+    bounds: Bounds,
     writer: Mutex<Writer>,
     published: RwLock<Published>,
     committed: watch::Sender<u64>,
@@ -62,7 +76,7 @@ pub enum History {
 
 impl Store {
     /// Opens the journal where there is one and reads back every acknowledged write.
-    pub fn open(path: Option<PathBuf>) -> io::Result<Self> {
+    pub fn open(path: Option<PathBuf>, bounds: Bounds) -> io::Result<Self> {
         let (journal, state) = match path {
             Some(path) => {
                 let (journal, state) = Journal::open(path)?;
@@ -73,7 +87,7 @@ impl Store {
         let committed = watch::channel(state.resource_version()).0;
         let history = Changes::after(state.resource_version());
         let published = Published { state, history, pages: VecDeque::new() };
-        Ok(Self { writer: Mutex::new(Writer { journal }), published: RwLock::new(published), committed })
+        Ok(Self { bounds, writer: Mutex::new(Writer { journal }), published: RwLock::new(published), committed })
     }
 
     /// Everything as it is now.
@@ -99,21 +113,37 @@ impl Store {
         if dry_run || transaction.events.is_empty() {
             return Ok((result, Vec::new()));
         }
+        if transaction.events.iter().any(|event| deeper_than(MOST_DEPTH, &event.change.object)) {
+            return Err(ApiError::bad_request(format!("the object is nested deeper than {MOST_DEPTH} levels")));
+        }
         let changes: Vec<_> = transaction.events.iter().map(|event| event.change.clone()).collect();
-        self.commit(&mut writer, transaction.state, transaction.events)
-            .map_err(|error| ApiError::internal(format!("etcdserver: the journal could not be written: {error}")))?;
+        let unwritten = |error: io::Error| ApiError::internal(format!("etcdserver: the journal could not be written: {error}"));
+        let frame = writer.frame(&transaction.state, &transaction.events).map_err(unwritten)?;
+        self.admit(&mut writer, frame.len(), frees(&transaction.events))?;
+        self.commit(&mut writer, &frame, transaction.state, transaction.events).map_err(unwritten)?;
         Ok((result, changes))
     }
 
-    fn commit(&self, writer: &mut Writer, state: State, events: Vec<Event>) -> io::Result<()> {
+    /// Refuses what is too large, or finds no room, in etcd's words and with the answer that kube-apiserver makes of them.
+    fn admit(&self, writer: &mut Writer, size: usize, frees: bool) -> Result<(), ApiError> {
+        let refuse = |why: &str| Err(ApiError::new(500, "", why));
+        if size > self.bounds.request {
+            return refuse("etcdserver: request is too large");
+        }
+        let full = |journal: &Journal| journal.length() + size as u64 > self.bounds.space;
+        let Some(journal) = writer.journal.as_mut().filter(|journal| !frees && full(journal)) else { return Ok(()) };
+        if journal.can_shrink() {
+            compact(journal, &self.state());
+        }
+        if full(journal) { refuse("etcdserver: mvcc: database space exceeded") } else { Ok(()) }
+    }
+
+    fn commit(&self, writer: &mut Writer, frame: &[u8], state: State, events: Vec<Event>) -> io::Result<()> {
         if let Some(journal) = &mut writer.journal {
-            let operations: Vec<_> = events.iter().map(Operation::from_event).collect();
-            journal.append(state.resource_version(), &operations)?;
+            journal.append(frame, frees(&events))?;
             if journal.wants_compaction() {
                 // The record above is durable already; a failed compaction only leaves a longer file.
-                if let Err(error) = journal.replace(&snapshot::encode(&state)) {
-                    tracing::warn!(%error, "the journal could not be compacted");
-                }
+                compact(journal, &state);
             }
         }
         let resource_version = state.resource_version();
@@ -192,7 +222,41 @@ impl Store {
         if transaction.events.is_empty() {
             return Ok(());
         }
-        self.commit(&mut writer, transaction.state, transaction.events)
+        let frame = writer.frame(&transaction.state, &transaction.events)?;
+        self.commit(&mut writer, &frame, transaction.state, transaction.events)
+    }
+}
+
+impl Writer {
+    /// What the journal will hold of a write; nothing where there is no journal.
+    fn frame(&self, state: &State, events: &[Event]) -> io::Result<Vec<u8>> {
+        let mut frame = Vec::new();
+        if self.journal.is_some() {
+            let operations: Vec<_> = events.iter().map(Operation::from_event).collect();
+            journal::encode_frame(&mut frame, state.resource_version(), &operations)?;
+        }
+        Ok(frame)
+    }
+}
+
+/// Whether a write removes something, or prepares it.
+fn frees(events: &[Event]) -> bool {
+    let goes = |event: &Event| event.change.kind == ChangeKind::Deleted || object::is_terminating(&event.change.object);
+    events.iter().any(goes)
+}
+
+fn deeper_than(levels: usize, value: &Value) -> bool {
+    let Some(below) = levels.checked_sub(1) else { return true };
+    match value {
+        Value::Array(items) => items.iter().any(|item| deeper_than(below, item)),
+        Value::Object(fields) => fields.values().any(|field| deeper_than(below, field)),
+        _ => false,
+    }
+}
+
+fn compact(journal: &mut Journal, state: &State) {
+    if let Err(error) = journal.replace(&snapshot::encode(state)) {
+        tracing::warn!(%error, "the journal could not be compacted");
     }
 }
 

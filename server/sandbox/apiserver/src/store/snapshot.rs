@@ -2,7 +2,7 @@
 
 use super::{
     State,
-    journal::{self, HEADER, Operation},
+    journal::{self, HEADER, Operation, Replayed},
 };
 use std::{
     io,
@@ -70,7 +70,7 @@ impl Snapshot {
     /// Reads what [`Self::write_to`] wrote; a file that is cut or damaged is an error that names it and the offset.
     pub fn read_from(path: &Path) -> io::Result<Self> {
         let bytes = std::fs::read(path)?;
-        let (state, good) = journal::replay(path, &bytes)?;
+        let Replayed { state, good, .. } = journal::replay(path, &bytes)?;
         if good == 0 || good < bytes.len() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{}: snapshot is cut at offset {good}", path.display())));
         }

@@ -4,6 +4,10 @@ use super::*;
 use serde_json::json;
 use std::path::Path;
 
+fn open(path: Option<PathBuf>) -> io::Result<Store> {
+    Store::open(path, Bounds { request: 1 << 20, space: 64 << 20 })
+}
+
 fn object(namespace: &str, name: &str, data: &str) -> Value {
     json!({"metadata": {"namespace": namespace, "name": name}, "data": data})
 }
@@ -19,7 +23,7 @@ fn names(state: &State, namespace: Option<&str>) -> Vec<String> {
 
 #[test]
 fn keys_sort_as_etcd_sorts_them_and_namespaces_do_not_mix() {
-    let store = Store::open(None).unwrap();
+    let store = open(None).unwrap();
     for (namespace, name) in [("b", "x"), ("a", "y"), ("a", "x"), ("a-b", "x"), ("ab", "x")] {
         put(&store, namespace, name, "");
     }
@@ -35,7 +39,7 @@ fn keys_sort_as_etcd_sorts_them_and_namespaces_do_not_mix() {
 
 #[test]
 fn a_failed_or_dry_write_changes_nothing() {
-    let store = Store::open(None).unwrap();
+    let store = open(None).unwrap();
     let failed = store.write(0, false, |t| {
         t.put("", "configmaps", object("a", "x", ""));
         Err::<(), _>(ApiError::internal("no"))
@@ -48,7 +52,7 @@ fn a_failed_or_dry_write_changes_nothing() {
 
 #[test]
 fn history_is_bounded_and_says_when_it_forgot() {
-    let store = Store::open(None).unwrap();
+    let store = open(None).unwrap();
     for n in 0..history::MOST + 10 {
         put(&store, "a", &format!("n{n}"), "");
     }
@@ -64,7 +68,7 @@ fn history_is_bounded_and_says_when_it_forgot() {
 
 #[test]
 fn a_store_at_rest_tells_the_same_changes() {
-    let store = Store::open(None).unwrap();
+    let store = open(None).unwrap();
     put(&store, "a", "one", "1");
     put(&store, "a", "one", "2");
     store.write(0, false, |t| Ok(t.remove("", "configmaps", "a", "one"))).unwrap();
@@ -81,7 +85,7 @@ fn a_store_at_rest_tells_the_same_changes() {
 }
 
 fn fill(path: &Path) -> Store {
-    let store = Store::open(Some(path.to_owned())).unwrap();
+    let store = open(Some(path.to_owned())).unwrap();
     put(&store, "a", "one", "1");
     put(&store, "a", "two", "2");
     put(&store, "a", "one", "changed");
@@ -94,61 +98,160 @@ fn what_was_acknowledged_is_there_after_opening_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
     let before = fill(&path).state();
-    let after = Store::open(Some(path)).unwrap();
+    let after = open(Some(path)).unwrap();
     assert_eq!(after.state().resource_version(), 4);
     assert_eq!(names(&after.state(), None), ["a/one"]);
     assert_eq!(after.state().get("", "configmaps", "a", "one"), before.get("", "configmaps", "a", "one"));
     assert_eq!(put(&after, "a", "three", ""), 5);
 }
 
-/// However many bytes of the last record are missing, the records before it are there and the file takes new ones.
+/// Where each frame of a journal begins, and where the last one ends.
+fn frames(bytes: &[u8]) -> Vec<usize> {
+    let mut starts: Vec<_> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(b"CJF1")).collect();
+    starts.push(bytes.len());
+    starts
+}
+
+/// However many bytes are missing at the end, the whole records before are there and the file takes new ones.
 #[test]
 fn a_torn_tail_is_cut() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
     fill(&path);
     let whole = std::fs::read(&path).unwrap();
-    let last = (0..whole.len()).rev().find(|at| whole[*at..].starts_with(b"CJF1")).unwrap();
-    for length in last + 1..whole.len() {
+    let starts = frames(&whole);
+    let held: [&[&str]; 5] = [&[], &["a/one"], &["a/one", "a/two"], &["a/one", "a/two"], &["a/one"]];
+    for length in 0..=whole.len() {
         std::fs::write(&path, &whole[..length]).unwrap();
-        let store = Store::open(Some(path.clone())).unwrap();
-        assert_eq!(names(&store.state(), None), ["a/one", "a/two"], "cut to {length} bytes");
-        assert_eq!(std::fs::metadata(&path).unwrap().len(), last as u64);
-        put(&store, "a", "new", "");
-        assert_eq!(names(&Store::open(Some(path.clone())).unwrap().state(), None), ["a/new", "a/one", "a/two"]);
+        let records = starts.iter().filter(|start| **start <= length).count().saturating_sub(1);
+        let store = open(Some(path.clone())).unwrap();
+        assert_eq!(names(&store.state(), None), held[records], "cut to {length} bytes");
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), starts[records] as u64);
+        assert_eq!(put(&store, "a", "zzz", ""), records as u64 + 1);
+        let again = open(Some(path.clone())).unwrap().state();
+        assert_eq!(names(&again, None), [held[records], &["a/zzz"]].concat(), "cut to {length} bytes, written and opened again");
     }
 }
 
+/// After a loss of power, blocks that were promised and never written read as zeros.
 #[test]
-fn damage_in_the_middle_names_file_and_offset() {
+fn a_tail_of_zeros_is_cut() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
     fill(&path);
     let whole = std::fs::read(&path).unwrap();
-    // The first frame: its magic, its length, its sum, its payload.
-    for at in [17, 17 + 4, 17 + 7, 17 + 8, 17 + 12, 17 + 40] {
-        let mut damaged = whole.clone();
-        damaged[at] ^= 0x40;
-        std::fs::write(&path, &damaged).unwrap();
-        let error = Store::open(Some(path.clone())).unwrap_err().to_string();
-        assert!(error.contains("journal") && error.contains("at offset 17"), "byte {at}: {error}");
+    let last = frames(&whole)[3];
+    let mut longer = whole.clone();
+    longer.extend([0; 4096]);
+    let mut emptied = whole.clone();
+    emptied[last + 30..].fill(0);
+    for (bytes, length, held) in [(&longer, whole.len(), &["a/one"][..]), (&emptied, last, &["a/one", "a/two"])] {
+        std::fs::write(&path, bytes).unwrap();
+        assert_eq!(names(&open(Some(path.clone())).unwrap().state(), None), held);
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), length as u64);
     }
-    std::fs::write(&path, b"something else entirely").unwrap();
-    assert!(Store::open(Some(path)).unwrap_err().to_string().contains("at offset 0"));
+}
+
+/// Whichever bit turns over, in the last record too: nothing is lost without a word.
+#[test]
+fn damage_names_file_and_offset() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    fill(&path);
+    let whole = std::fs::read(&path).unwrap();
+    let starts = frames(&whole);
+    for at in 0..whole.len() {
+        let record = starts.iter().rev().find(|start| **start <= at).copied().unwrap_or(0);
+        for bit in [0x01, 0x10, 0x80] {
+            let mut damaged = whole.clone();
+            damaged[at] ^= bit;
+            std::fs::write(&path, &damaged).unwrap();
+            let error = open(Some(path.clone())).expect_err("damage is an error").to_string();
+            let place = format!(
+                "journal: {} at offset {record}",
+                if record == 0 { "not a cluster journal of this version" } else { "damaged record" }
+            );
+            assert!(error.ends_with(&place), "byte {at}: {error}");
+            assert_eq!(std::fs::read(&path).unwrap(), damaged, "what is damaged is left as it is");
+        }
+    }
+}
+
+/// What a compaction or a snapshot that did not end leaves beside its file is nobody's business.
+#[test]
+fn an_interrupted_replacement_leaves_the_old_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let before = fill(&path).state();
+    for half in [&b""[..], b"cordon-jour", b"cordon-journal 1\nCJF1\x10"] {
+        std::fs::write(folder.path().join("journal.part"), half).unwrap();
+        let mut store = open(Some(path.clone())).unwrap();
+        assert_eq!(names(&store.state(), None), names(&before, None));
+        compact(store.writer.get_mut().journal.as_mut().unwrap(), &before);
+        assert!(!folder.path().join("journal.part").exists());
+        assert_eq!(put(&store, "a", "one", "again"), before.resource_version() + 1);
+        assert_eq!(open(Some(path.clone())).unwrap().state().resource_version(), before.resource_version() + 1);
+        std::fs::remove_file(&path).unwrap();
+        fill(&path);
+    }
+}
+
+/// A server that is started anew again and again compacts as one that runs on.
+#[test]
+fn compaction_comes_also_to_a_file_that_is_opened_often() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let large = "x".repeat(500_000);
+    for _ in 0..20 {
+        let store = open(Some(path.clone())).unwrap();
+        for n in 0..3 {
+            put(&store, "a", "one", &format!("{large}{n}"));
+        }
+    }
+    let length = std::fs::metadata(&path).unwrap().len();
+    assert!(length < 8_000_000, "30 MB were written, {length} bytes remain");
+}
+
+#[test]
+fn what_is_too_large_or_finds_no_room_is_refused_in_etcds_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let store = Store::open(Some(path.clone()), Bounds { request: 10_000, space: 100_000 }).unwrap();
+    let write = |name: &str, size: usize| {
+        let write = store.write(0, false, |t| Ok(t.put("", "configmaps", object("a", name, &"x".repeat(size)))));
+        write.map(drop).map_err(|error| (error.code, error.message))
+    };
+    let refused = |why: &str| Err((500, format!("etcdserver: {why}")));
+    assert_eq!(write("large", 10_000), refused("request is too large"));
+    // The same object again and again takes no more room than once.
+    for _ in 0..50 {
+        assert_eq!(write("same", 9_000), Ok(()));
+        store.write(0, false, |t| Ok(t.remove("", "configmaps", "a", "same"))).unwrap();
+    }
+    let most = (0..50).find(|n| write(&format!("n{n}"), 9_000).is_err()).unwrap();
+    assert_eq!(most, 10);
+    assert_eq!(write("one-more", 9_000), refused("mvcc: database space exceeded"));
+    assert!(std::fs::metadata(&path).unwrap().len() <= 100_000);
+    let going =
+        json!({"metadata": {"namespace": "a", "name": "n0", "deletionTimestamp": "2026-01-01T00:00:00Z"}, "data": "x".repeat(9_000)});
+    store.write(0, false, |t| Ok(t.put("", "configmaps", going))).unwrap();
+    store.write(0, false, |t| Ok(t.remove("", "configmaps", "a", "n0"))).unwrap();
+    assert_eq!(write("one-more", 9_000), Ok(()));
+    assert_eq!(names(&open(Some(path)).unwrap().state(), None), names(&store.state(), None));
 }
 
 #[test]
 fn compaction_keeps_everything() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
-    let store = Store::open(Some(path.clone())).unwrap();
+    let store = open(Some(path.clone())).unwrap();
     let large = "x".repeat(100_000);
     for n in 0..200 {
         put(&store, "a", &format!("n{}", n % 3), &format!("{large}{n}"));
     }
     let length = std::fs::metadata(&path).unwrap().len();
     assert!(length < 10_000_000, "20 MB were written, {length} bytes remain");
-    let again = Store::open(Some(path)).unwrap();
+    let again = open(Some(path)).unwrap();
     assert_eq!(again.state().resource_version(), 200);
     assert_eq!(again.state().get("", "configmaps", "a", "n1").unwrap()["data"].as_str().unwrap().len(), 100_003);
 }
@@ -156,16 +259,16 @@ fn compaction_keeps_everything() {
 #[test]
 fn a_snapshot_shares_its_objects_and_survives_as_a_file() {
     let folder = tempfile::tempdir().unwrap();
-    let template = Store::open(None).unwrap();
+    let template = open(None).unwrap();
     put(&template, "a", "one", "1");
     let snapshot = snapshot::Snapshot::new(template.state());
     let path = folder.path().join("cluster");
-    let cluster = Store::open(Some(path.clone())).unwrap();
+    let cluster = open(Some(path.clone())).unwrap();
     cluster.restore(0, &snapshot.content.state, || snapshot.encoded()).unwrap();
     let (a, b) = (template.state(), cluster.state());
     assert!(Arc::ptr_eq(a.get("", "configmaps", "a", "one").unwrap(), b.get("", "configmaps", "a", "one").unwrap()));
     put(&cluster, "a", "two", "2");
-    assert_eq!(names(&Store::open(Some(path)).unwrap().state(), None), ["a/one", "a/two"]);
+    assert_eq!(names(&open(Some(path)).unwrap().state(), None), ["a/one", "a/two"]);
     assert_eq!(names(&template.state(), None), ["a/one"]);
 
     let file = folder.path().join("snapshot");
@@ -181,7 +284,7 @@ fn a_snapshot_shares_its_objects_and_survives_as_a_file() {
 fn restoring_over_a_living_store_shows_as_changes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cluster");
-    let store = Store::open(Some(path.clone())).unwrap();
+    let store = open(Some(path.clone())).unwrap();
     put(&store, "a", "changed", "before");
     put(&store, "a", "removed", "");
     put(&store, "a", "same", "");
@@ -196,7 +299,7 @@ fn restoring_over_a_living_store_shows_as_changes() {
     let expected = [(ChangeKind::Modified, "changed"), (ChangeKind::Added, "removed"), (ChangeKind::Deleted, "added")];
     assert_eq!(seen, expected.map(|(kind, name)| (kind, name.to_owned())));
     assert_eq!(reached, at + 3);
-    let again = Store::open(Some(path)).unwrap().state();
+    let again = open(Some(path)).unwrap().state();
     assert_eq!(names(&again, None), ["a/changed", "a/removed", "a/same"]);
     assert_eq!(again.get("", "configmaps", "a", "changed").unwrap()["data"], "before");
     // What is as it was, but for its resource version, is not written again.
@@ -206,7 +309,7 @@ fn restoring_over_a_living_store_shows_as_changes() {
 
 #[test]
 fn another_object_of_the_same_name_goes_before_the_restored_one_comes() {
-    let store = Store::open(None).unwrap();
+    let store = open(None).unwrap();
     let put = |uid: &str| {
         let object = json!({"metadata": {"namespace": "a", "name": "one", "uid": uid}});
         store.write(0, false, |t| Ok(t.put("", "pods", object))).unwrap();

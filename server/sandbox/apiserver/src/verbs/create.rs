@@ -30,9 +30,7 @@ pub(crate) fn create(call: &mut Call, mut new: Value) -> Result<Arc<Value>, ApiE
 
 /// The part inside the transaction; an apply or a PUT that creates comes here too, with managedFields already written.
 pub(crate) fn insert(call: &mut Call, transaction: &mut Transaction, mut new: Value) -> Result<Arc<Value>, ApiError> {
-    if transaction.state.all_count() >= call.server.limits().objects {
-        return Err(call.forbidden(object::name(&new), "this cluster holds as many objects as it may"));
-    }
+    check_limits(call, transaction, &new)?;
     admission::mutate(call, transaction, Operation::Create, &mut new, None)?;
     rbac::check_escalation(call, &transaction.state, &new, None)?;
     effects::allot(call, transaction, &mut new, None)?;
@@ -58,6 +56,20 @@ pub(crate) fn insert(call: &mut Call, transaction: &mut Transaction, mut new: Va
     let stored = transaction.put(&group, &plural, new);
     effects::after_write(call, transaction, &stored);
     Ok(transaction.state.get(&group, &plural, &namespace, &name).cloned().unwrap_or(stored))
+}
+
+/// What one cluster may hold, refused as by a quota of that name.
+fn check_limits(call: &Call, transaction: &Transaction, new: &Value) -> Result<(), ApiError> {
+    let (limits, state) = (call.server.limits(), &transaction.state);
+    let is_event = call.resource.kind == "Event" && call.resource.plural == "events";
+    let events = if is_event { state.count(call.storage_group(), "events") } else { 0 };
+    for (what, used, most) in [("count/events", events, limits.events), ("objects", state.all_count(), limits.objects)] {
+        if used >= most {
+            let why = format!("exceeded quota: cluster, requested: {what}=1, used: {what}={used}, limited: {what}={most}");
+            return Err(call.forbidden(object::name(new), &why));
+        }
+    }
+    Ok(())
 }
 
 fn generate_name(call: &Call, transaction: &Transaction, new: &mut Value) {

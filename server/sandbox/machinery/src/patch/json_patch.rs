@@ -8,6 +8,11 @@ use serde_json::Value;
 const MAX_OPERATIONS: usize = 10_000;
 /// What `copy` may add, in bytes; kube-apiserver allows as much as an object may have.
 const MAX_COPIED: usize = 3 << 20;
+/// What operations may cost together: items that lists move for insertions and removals, values looked at. Else it were operations
+/// times the size of the object; the most that a patch of an object needs is far less.
+const MAX_WORK: usize = 50_000_000;
+/// Nesting that a patch may build, as much as a body may have. Values are read recursively.
+const MAX_DEPTH: usize = 200;
 
 pub(super) fn apply(object: &Value, patch: &Value) -> Result<Value, ApiError> {
     let Value::Array(list) = patch else {
@@ -27,7 +32,7 @@ pub(super) fn apply(object: &Value, patch: &Value) -> Result<Value, ApiError> {
         return Err(ApiError::new(413, "RequestEntityTooLarge", message));
     }
     let mut patched = object.clone();
-    let mut copied = 0;
+    let (mut copied, mut work) = (0, 0);
     for operation in list {
         let operation: PatchOperation = serde_json::from_value(operation.clone()).map_err(|_| refused())?;
         if let PatchOperation::Copy(copy) = &operation {
@@ -36,10 +41,56 @@ pub(super) fn apply(object: &Value, patch: &Value) -> Result<Value, ApiError> {
                 return Err(refused());
             }
         }
+        let (depth, size) = placed(&patched, &operation);
+        work += shifts(&patched, &operation) + size;
+        if work > MAX_WORK || depth > MAX_DEPTH {
+            return Err(refused());
+        }
         let operation = lenient(&patched, operation);
         json_patch::patch(&mut patched, &Patch(vec![operation])).map_err(|_| refused())?;
     }
     Ok(patched)
+}
+
+/// How many items of lists an operation moves, at most.
+fn shifts(object: &Value, operation: &PatchOperation) -> usize {
+    let siblings = |path: &str| {
+        let list = path.rfind('/').and_then(|at| object.pointer(path.get(..at)?)?.as_array());
+        list.map_or(0, Vec::len)
+    };
+    match operation {
+        PatchOperation::Add(add) => siblings(add.path.as_str()),
+        PatchOperation::Remove(remove) => siblings(remove.path.as_str()),
+        PatchOperation::Move(moved) => siblings(moved.from.as_str()) + siblings(moved.path.as_str()),
+        PatchOperation::Copy(copy) => siblings(copy.path.as_str()),
+        PatchOperation::Replace(_) | PatchOperation::Test(_) => 0,
+    }
+}
+
+/// How deep the value that an operation places will reach, and how many values it holds.
+fn placed(object: &Value, operation: &PatchOperation) -> (usize, usize) {
+    let (path, value) = match operation {
+        PatchOperation::Add(add) => (&add.path, Some(&add.value)),
+        PatchOperation::Replace(replace) => (&replace.path, Some(&replace.value)),
+        PatchOperation::Move(moved) => (&moved.path, object.pointer(moved.from.as_str())),
+        PatchOperation::Copy(copy) => (&copy.path, object.pointer(copy.from.as_str())),
+        PatchOperation::Remove(_) | PatchOperation::Test(_) => return (0, 0),
+    };
+    let (depth, size) = value.map_or((0, 0), measure);
+    (path.as_str().matches('/').count() + depth, size)
+}
+
+/// Depth and number of the values in `value`, itself included.
+fn measure(value: &Value) -> (usize, usize) {
+    let join = |(depth, size): (usize, usize), below: &Value| {
+        let (deeper, more) = measure(below);
+        (depth.max(deeper + 1), size + more)
+    };
+    match value {
+        Value::Array(items) => items.iter().fold((1, 1), join),
+        Value::Object(fields) => fields.values().fold((1, 1), join),
+        _ => (1, 1),
+    }
 }
 
 /// `replace` of a field that an object lacks adds it; `test` of one takes it for null.

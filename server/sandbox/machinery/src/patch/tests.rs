@@ -216,3 +216,28 @@ fn custom_resources_have_no_strategic_merge() {
     let error = apply(&custom, &web(), PatchKind::Strategic, b"{}", FieldValidation::Warn).expect_err("415");
     assert_eq!((error.code, error.reason), (415, "UnsupportedMediaType"));
 }
+
+/// A few operations could otherwise build what no recursion returns from, or move a long list each time.
+#[test]
+fn a_patch_builds_nothing_deep_and_moves_little() {
+    let nested = |depth: usize| (0..depth).fold(json!({}), |inner, _| json!({"a": inner}));
+    let deep: Vec<Value> =
+        (0..100).map(|n| json!({"op": "add", "path": format!("/x{}", "/a".repeat(n * 150)), "value": nested(150)})).collect();
+    let own: Vec<Value> = (0..1_000).map(|_| json!({"op": "copy", "from": "/x", "path": "/x/a"})).collect();
+    let mut moves = vec![json!({"op": "add", "path": "/x", "value": {"a": {}}})];
+    moves.extend((0..1_000).flat_map(|_| {
+        [
+            json!({"op": "add", "path": "/y", "value": {}}),
+            json!({"op": "move", "from": "/x", "path": "/y/a"}),
+            json!({"op": "move", "from": "/y", "path": "/x"}),
+        ]
+    }));
+    let mut insertions = vec![json!({"op": "add", "path": "/x", "value": vec![0; 100_000]})];
+    insertions.extend(vec![json!({"op": "add", "path": "/x/0", "value": 0}); 9_000]);
+    for (name, patch) in [("deep", deep), ("own", own), ("moves", moves), ("insertions", insertions)] {
+        let error = json(&json!({"x": {"a": {}}}), &Value::Array(patch)).expect_err(name);
+        assert_eq!(error.code, 422, "{name}");
+    }
+    let many: Vec<Value> = (0..9_000).map(|n| json!({"op": "add", "path": "/x/0", "value": n})).collect();
+    assert!(json(&json!({"x": []}), &Value::Array(many)).is_ok(), "a long list from nothing");
+}

@@ -20,7 +20,8 @@ thread_local! {
 
 fn options(strict_booleans: bool) -> serde_saphyr::Options {
     let mut budget = Budget::default();
-    budget.max_depth = MAX_DEPTH.min(100);
+    // Its reader takes up to 20 KiB of stack for a level, and a thread has 2 MiB.
+    budget.max_depth = MAX_DEPTH.min(64);
     budget.max_nodes = MAX_NODES;
     budget.max_events = 2 * MAX_NODES;
     budget.max_total_scalar_bytes = MAX_SCALAR_BYTES;
