@@ -16,7 +16,7 @@ use sim::{
 use std::{
     cell::RefCell,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Waker},
 };
 use tokio::sync::mpsc;
 
@@ -88,7 +88,7 @@ impl Cluster {
         let mut context = Context::from_waker(Waker::noop());
         let limit = self.clock.now() + jiff::SignedDuration::from_secs(SECONDS);
         loop {
-            if let Poll::Ready(_) = session.as_mut().poll(&mut context) {
+            if session.as_mut().poll(&mut context).is_ready() {
                 return;
             }
             let mut read = 0;

@@ -41,7 +41,7 @@ pub(crate) fn ingress(transaction: &Transaction, ingress: &mut Value) {
 /// A claim grows only where its class allows it.
 pub(crate) fn resize(call: &Call, transaction: &Transaction, new: &Value, old: &Value) -> Result<(), ApiError> {
     let size = |claim: &Value| claim["spec"]["resources"]["requests"]["storage"].as_str().and_then(|text| Quantity::parse(text).ok());
-    if !size(new).zip(size(old)).is_some_and(|(new, old)| new.nano > old.nano) {
+    if size(new).zip(size(old)).is_none_or(|(new, old)| new.nano <= old.nano) {
         return Ok(());
     }
     if old["status"]["phase"] != "Bound" {
