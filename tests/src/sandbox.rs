@@ -61,7 +61,6 @@ pub struct Sandbox {
     process: Child,
     folder: TempDir,
     arguments: Vec<String>,
-    kubectl: PathBuf,
 }
 
 /// What a command printed, and how it ended.
@@ -78,8 +77,10 @@ impl Sandbox {
         let kubectl = kubectl()?;
         let folder = tempfile::tempdir().expect("a folder for the cluster");
         let arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
+        let programs = folder.path().join("bin");
+        fs::create_dir(&programs).and_then(|()| std::os::unix::fs::symlink(&kubectl, programs.join("kubectl"))).expect("kubectl is linked");
         let process = Self::start(folder.path(), &arguments);
-        Ok(Self { process, folder, arguments, kubectl })
+        Ok(Self { process, folder, arguments })
     }
 
     fn start(folder: &Path, arguments: &[String]) -> Child {
@@ -119,9 +120,12 @@ impl Sandbox {
 
     /// The same as `admin`, `dev` or `view`.
     pub fn sh_as(&self, user: &str, line: &str) -> Printed {
-        let function = format!("kubectl() {{ '{}' \"$@\"; }}\n{line}", self.kubectl.display());
+        // A program on PATH, not a function of the shell: `$!` of one in the background must be kubectl itself.
+        let programs = self.folder.path().join("bin");
+        let path = format!("{}:{}", programs.display(), env::var("PATH").unwrap_or_default());
         let output = Command::new("bash")
-            .args(["-c", &function])
+            .args(["-c", line])
+            .env("PATH", path)
             .env("KUBECONFIG", self.folder.path().join(format!("{user}.kubeconfig")))
             .env("HOME", self.folder.path())
             .stdin(Stdio::null())
