@@ -121,11 +121,9 @@ impl Sandbox {
     /// The same as `admin`, `dev` or `view`.
     pub fn sh_as(&self, user: &str, line: &str) -> Printed {
         // A program on PATH, not a function of the shell: `$!` of one in the background must be kubectl itself.
-        let programs = self.folder.path().join("bin");
-        let path = format!("{}:{}", programs.display(), env::var("PATH").unwrap_or_default());
+        let script = format!("PATH='{}':\"$PATH\"\n{line}", self.folder.path().join("bin").display());
         let output = Command::new("bash")
-            .args(["-c", line])
-            .env("PATH", path)
+            .args(["-c", &script])
             .env("KUBECONFIG", self.folder.path().join(format!("{user}.kubeconfig")))
             .env("HOME", self.folder.path())
             .stdin(Stdio::null())
