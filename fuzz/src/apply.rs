@@ -1,22 +1,7 @@
 //! Server-side apply: `v1 pods`, then configurations that one manager after another applies, divided by lines of three dashes.
 
-use machinery::{
-    Resource, Scheme,
-    apply::{self, Manager},
-};
-
-/// Parts of an input, divided by lines of three dashes.
-fn parts(input: &[u8]) -> Vec<String> {
-    String::from_utf8_lossy(input).split("\n---\n").map(str::to_owned).collect()
-}
-
-/// `apps/v1 deployments …`; pods where it names nothing.
-fn resource(line: &str) -> &'static Resource {
-    let mut words = line.split_whitespace();
-    let (version, plural) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let named = Scheme::builtin().iter().find(|resource| resource.api_version() == version && resource.plural == plural);
-    named.or_else(|| Scheme::find_builtin("", "v1", "pods")).expect("there are pods")
-}
+use super::input::{parts, resource};
+use machinery::apply::{self, Manager};
 
 pub fn run(input: &[u8]) {
     let parts = parts(input);

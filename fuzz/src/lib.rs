@@ -10,6 +10,7 @@
 
 pub mod apply;
 pub mod decode;
+mod input;
 pub mod network_policy;
 pub mod patches;
 pub mod pod_security;

@@ -1,23 +1,10 @@
 //! Patches: `v1 pods merge`, the live object in JSON and the patch, divided by lines of three dashes.
 
+use super::input::{parts, resource};
 use machinery::{
-    Resource, Scheme,
     patch::{self, PatchKind},
     strict::{self, FieldValidation, Format},
 };
-
-/// Parts of an input, divided by lines of three dashes.
-fn parts(input: &[u8]) -> Vec<String> {
-    String::from_utf8_lossy(input).split("\n---\n").map(str::to_owned).collect()
-}
-
-/// `apps/v1 deployments …`; pods where it names nothing.
-fn resource(line: &str) -> &'static Resource {
-    let mut words = line.split_whitespace();
-    let (version, plural) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let named = Scheme::builtin().iter().find(|resource| resource.api_version() == version && resource.plural == plural);
-    named.or_else(|| Scheme::find_builtin("", "v1", "pods")).expect("there are pods")
-}
 
 pub fn run(input: &[u8]) {
     let parts = parts(input);

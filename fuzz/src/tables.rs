@@ -1,20 +1,8 @@
 //! Tables: `v1 pods` and an object in JSON, divided by a line of three dashes; also as the object of a custom resource would come.
 
-use machinery::{Resource, Scheme, strict, table};
+use super::input::{parts, resource};
+use machinery::{strict, table};
 use std::sync::Arc;
-
-/// Parts of an input, divided by lines of three dashes.
-fn parts(input: &[u8]) -> Vec<String> {
-    String::from_utf8_lossy(input).split("\n---\n").map(str::to_owned).collect()
-}
-
-/// `apps/v1 deployments …`; pods where it names nothing.
-fn resource(line: &str) -> &'static Resource {
-    let mut words = line.split_whitespace();
-    let (version, plural) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let named = Scheme::builtin().iter().find(|resource| resource.api_version() == version && resource.plural == plural);
-    named.or_else(|| Scheme::find_builtin("", "v1", "pods")).expect("there are pods")
-}
 
 pub fn run(input: &[u8]) {
     let parts = parts(input);

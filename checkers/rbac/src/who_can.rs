@@ -106,8 +106,8 @@ pub fn who_can(source: &impl Source, attributes: &Attributes) -> Vec<Grant> {
     grants.into_iter().collect()
 }
 
-/// Whether a member of `subject` may, by whatever binding; the words that say why.
 impl Policy {
+    /// Whether a member of `subject` may, by whatever binding; the words that say why.
     pub fn allows(&self, subject: &Subject, attributes: &Attributes) -> Option<String> {
         let (user, groups) = (subject.user(), subject.groups());
         crate::authorize(self, User { name: &user, groups: &groups }, attributes)

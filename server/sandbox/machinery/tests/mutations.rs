@@ -4,6 +4,8 @@
 mod apply;
 #[path = "../../../../fuzz/src/decode.rs"]
 mod decode;
+#[path = "../../../../fuzz/src/input.rs"]
+mod input;
 #[path = "../../../../fuzz/src/mutate.rs"]
 mod mutate;
 #[path = "../../../../fuzz/src/patches.rs"]
