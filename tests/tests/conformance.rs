@@ -99,3 +99,9 @@ fn falco_rules_on_recorded_events() {
     all_right("falco-traces", &[], "falco matches {filters} {events}", 1_000);
     all_right("falco-attacks", &[], "falco matches {filters} {events}", 70);
 }
+
+#[test]
+fn gatekeeper() {
+    let template = "gatekeeper review -p {dir}/template.yaml -p {dir}/constraint.yaml -i {dir}/inventory.yaml {dir}/object.yaml";
+    all_right("gatekeeper", &[], template, 150);
+}

@@ -90,6 +90,7 @@ fn rooms_depend_one_way() {
         ("rbac", &[]),
         ("prometheus", &[]),
         ("falco", &[]),
+        ("gatekeeper", &["machinery"]),
         ("machinery", &[]),
         ("jail", &[]),
         ("store", &[]),
@@ -116,6 +117,7 @@ fn rooms_depend_one_way() {
                 "rbac",
                 "prometheus",
                 "falco",
+                "gatekeeper",
             ],
         ),
     ]);

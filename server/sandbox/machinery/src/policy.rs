@@ -194,10 +194,24 @@ fn variables(environment: &mut Environment, spec: &Value, mut failed: impl FnMut
 
 /// What is wrong with the expressions of a policy: field, expression, message.
 pub fn errors(policy: &Value) -> Vec<(String, String, String)> {
+    errors_where(policy, false)
+}
+
+/// The same for a policy whose conditions see the variables, as those of Gatekeeper's templates do.
+pub fn errors_of_template(policy: &Value) -> Vec<(String, String, String)> {
+    errors_where(policy, true)
+}
+
+fn errors_where(policy: &Value, conditions_see_variables: bool) -> Vec<(String, String, String)> {
     let spec = &policy["spec"];
-    let mut found = Vec::new();
+    let without_variables = Environment::of(policy);
     let mut environment = Environment::of(policy);
-    let mut compile = |environment: &Environment, path: String, source: &str, wanted: &[Kind]| {
+    let mut of_variables = Vec::new();
+    variables(&mut environment, spec, |index, source, error| {
+        of_variables.push((format!("spec.variables[{index}].expression"), source.to_owned(), error));
+    });
+    let mut found = Vec::new();
+    let compile = |found: &mut Vec<_>, environment: &Environment, path: String, source: &str, wanted: &[Kind]| {
         if source.trim().is_empty() {
             return;
         }
@@ -205,32 +219,21 @@ pub fn errors(policy: &Value) -> Vec<(String, String, String)> {
             found.push((path, source.to_owned(), error));
         }
     };
+    let seen = if conditions_see_variables { &environment } else { &without_variables };
     for (index, condition) in items(&spec["matchConditions"]).iter().enumerate() {
-        compile(&environment, format!("spec.matchConditions[{index}].expression"), text(&condition["expression"]), &[BOOL]);
+        let path = format!("spec.matchConditions[{index}].expression");
+        compile(&mut found, seen, path, text(&condition["expression"]), &[BOOL]);
     }
-    let mut of_variables = Vec::new();
-    variables(&mut environment, spec, |index, source, error| {
-        of_variables.push((format!("spec.variables[{index}].expression"), source.to_owned(), error));
-    });
-    let mut of_validations = Vec::new();
-    let mut compile = |path: String, source: &str, wanted: &[Kind]| {
-        if source.trim().is_empty() {
-            return;
-        }
-        if let Err(error) = cel::compile_to(source, &environment.variables, wanted) {
-            of_validations.push((path, source.to_owned(), error));
-        }
-    };
+    found.extend(of_variables);
     for (index, validation) in items(&spec["validations"]).iter().enumerate() {
-        compile(format!("spec.validations[{index}].expression"), text(&validation["expression"]), &[BOOL]);
-        compile(format!("spec.validations[{index}].messageExpression"), text(&validation["messageExpression"]), &[STRING]);
+        for (field, wanted) in [("expression", BOOL), ("messageExpression", STRING)] {
+            compile(&mut found, &environment, format!("spec.validations[{index}].{field}"), text(&validation[field]), &[wanted]);
+        }
     }
     for (index, annotation) in items(&spec["auditAnnotations"]).iter().enumerate() {
         let path = format!("spec.auditAnnotations[{index}].valueExpression");
-        compile(path, text(&annotation["valueExpression"]).trim(), &[STRING, NULL]);
+        compile(&mut found, &environment, path, text(&annotation["valueExpression"]).trim(), &[STRING, NULL]);
     }
-    found.extend(of_variables);
-    found.extend(of_validations);
     found
 }
 
@@ -298,14 +301,25 @@ fn kind_of(resource: &crate::Resource) -> Kind {
 
 impl Policy {
     pub fn compile(policy: &Value) -> Self {
+        Self::compile_where(policy, false)
+    }
+
+    /// A policy whose conditions see the variables, as those of Gatekeeper's templates do.
+    pub fn compile_template(policy: &Value) -> Self {
+        Self::compile_where(policy, true)
+    }
+
+    fn compile_where(policy: &Value, conditions_see_variables: bool) -> Self {
         let spec = &policy["spec"];
+        let without_variables = Environment::of(policy);
         let mut environment = Environment::of(policy);
+        let variables = variables(&mut environment, spec, |_, _, _| {});
         let compile = |environment: &Environment, source: &Value, wanted: &[Kind]| {
             cel::compile_to(text(source), &environment.variables, wanted).map_err(|error| format!("compilation error: {error}"))
         };
         let conditions = items(&spec["matchConditions"]).iter();
-        let conditions = conditions.map(|c| (text(&c["name"]).to_owned(), compile(&environment, &c["expression"], &[BOOL]))).collect();
-        let variables = variables(&mut environment, spec, |_, _, _| {});
+        let seen = if conditions_see_variables { &environment } else { &without_variables };
+        let conditions = conditions.map(|c| (text(&c["name"]).to_owned(), compile(seen, &c["expression"], &[BOOL]))).collect();
         let validations = items(&spec["validations"]).iter().map(|validation| Validation {
             expression: compile(&environment, &validation["expression"], &[BOOL]),
             source: text(&validation["expression"]).trim().to_owned(),

@@ -9,6 +9,7 @@ use clap::{Subcommand, ValueEnum};
 use std::{io::Read, path::PathBuf, process::ExitCode};
 
 mod falco;
+mod gatekeeper;
 mod network_policy;
 mod pod_security;
 mod prometheus;
@@ -27,6 +28,8 @@ pub enum Command {
     Prometheus(prometheus::Command),
     /// Judge Falco's conditions, rules and alerts on recorded events.
     Falco(falco::Arguments),
+    /// Judge by Gatekeeper's templates and constraints, run suites, mutate and expand, as gator does.
+    Gatekeeper(gatekeeper::Arguments),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -42,6 +45,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Rbac(arguments) => rbac::run(&arguments),
         Command::Prometheus(command) => prometheus::run(command),
         Command::Falco(arguments) => falco::run(&arguments),
+        Command::Gatekeeper(arguments) => gatekeeper::run(&arguments),
     }
 }
 

@@ -101,6 +101,13 @@ fn compose(tree: &mut IdedExpr) {
                 compose(&mut select.operand);
             }
         }
+        // `dyn` is for the check alone; the interpreter does not know it.
+        Expr::Call(call) if call.func_name == "dyn" && call.target.is_none() && call.args.len() == 1 => {
+            if let Some(mut inner) = call.args.pop() {
+                compose(&mut inner);
+                *tree = inner;
+            }
+        }
         Expr::Call(call) => call.target.iter_mut().map(|target| &mut **target).chain(&mut call.args).for_each(compose),
         Expr::List(list) => list.elements.iter_mut().for_each(compose),
         Expr::Map(map) => {
