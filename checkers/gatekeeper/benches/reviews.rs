@@ -105,7 +105,8 @@ fn main() {
         }
         rounds.sort_by(f64::total_cmp);
         let at = |share: f64| rounds[((rounds.len() - 1) as f64 * share) as usize];
-        let what = format!("median of {ROUNDS} rounds of {OBJECTS} objects; p10 {:.0}, p90 {:.0}; {violations} violations", at(0.1), at(0.9));
+        let what =
+            format!("median of {ROUNDS} rounds of {OBJECTS} objects; p10 {:.0}, p90 {:.0}; {violations} violations", at(0.1), at(0.9));
         println!("{kind:<14} {:>10.0} constraints judged/s ({what})", at(0.5));
         match gator(&template, &constraints, &objects) {
             Some(seconds) => {

@@ -1,7 +1,7 @@
 //! Templates, constraints and objects of a cluster, and what they say about a request.
 
 use crate::{
-    Constraint, Finding, Inventory, Invalid, Matchable, Review, Template,
+    Constraint, Finding, Invalid, Inventory, Matchable, Review, Template,
     rego::{Data, Providers},
     template::Source,
 };

@@ -122,11 +122,7 @@ impl Expander {
                 let about = Mutable { namespace, origin: Origin::Generated, operation: "" };
                 let mutated = mutators.mutate(&mut resultant, &about);
                 mutated.map_err(|error| ExpansionError::Mutation(object::name(&resultant).to_owned(), error))?;
-                made.push(Resultant {
-                    object: resultant,
-                    template: name.clone(),
-                    enforcement_action: template.enforcement_action.clone(),
-                });
+                made.push(Resultant { object: resultant, template: name.clone(), enforcement_action: template.enforcement_action.clone() });
             }
         }
         for resultant in &made {

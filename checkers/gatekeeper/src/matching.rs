@@ -52,8 +52,7 @@ impl Match {
     /// Reads `spec.match`; null matches everything.
     pub fn read(value: &Value) -> Self {
         let texts = |list: &Value| items(list).iter().map(|one| text(one).to_owned()).collect::<Vec<_>>();
-        let selector =
-            |one: &Value| one.is_object().then(|| LabelSelector::from_object(one).map_err(|error| error.message));
+        let selector = |one: &Value| one.is_object().then(|| LabelSelector::from_object(one).map_err(|error| error.message));
         Self {
             kinds: items(&value["kinds"]).iter().map(|kind| (texts(&kind["apiGroups"]), texts(&kind["kinds"]))).collect(),
             scope: text(&value["scope"]).to_owned(),

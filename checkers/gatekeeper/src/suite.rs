@@ -170,7 +170,9 @@ impl Test {
         if self.invalid {
             return match built {
                 Err(Broken::Constraint(Invalid::Schema(_))) => of(Outcome::Passed, Vec::new()),
-                Err(other) => of(Outcome::Failed(format!("constraint should have failed schema validation, but: {}", other.words())), Vec::new()),
+                Err(other) => {
+                    of(Outcome::Failed(format!("constraint should have failed schema validation, but: {}", other.words())), Vec::new())
+                }
                 Ok(_) => of(Outcome::Failed("constraint should have failed schema validation".to_owned()), Vec::new()),
             };
         }

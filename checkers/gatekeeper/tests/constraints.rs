@@ -18,19 +18,42 @@ fn templates_say_what_is_wrong_with_them() {
     };
     let cases: [(&dyn Fn(&mut Value), &str); 9] = [
         (&|_| {}, ""),
-        (&|given| given["apiVersion"] = json!("v1"), "apiVersion: not a ConstraintTemplate of templates.gatekeeper.sh/v1, v1beta1 or v1alpha1"),
-        (&|given| given["metadata"]["name"] = json!("other"), "metadata.name: the name \"other\" must be the kind in lower case: \"probe\""),
-        (&|given| given["spec"]["crd"] = json!({}), "spec.crd.spec.names.kind: the template does not say which kind of constraint it makes"),
+        (
+            &|given| given["apiVersion"] = json!("v1"),
+            "apiVersion: not a ConstraintTemplate of templates.gatekeeper.sh/v1, v1beta1 or v1alpha1",
+        ),
+        (
+            &|given| given["metadata"]["name"] = json!("other"),
+            "metadata.name: the name \"other\" must be the kind in lower case: \"probe\"",
+        ),
+        (
+            &|given| given["spec"]["crd"] = json!({}),
+            "spec.crd.spec.names.kind: the template does not say which kind of constraint it makes",
+        ),
         (&|given| given["spec"]["targets"] = json!([]), "spec.targets: a template has exactly one target, not 0"),
-        (&|given| given["spec"]["targets"][0]["target"] = json!("x"),
-            "spec.targets[0].target: target \"x\" is not known; it is \"admission.k8s.gatekeeper.sh\""),
-        (&|given| given["spec"]["targets"][0]["rego"] = Value::Null,
-            "spec.targets[0].code: no program: give `rego`, or `code` for the engine Rego or K8sNativeValidation"),
-        (&|given| given["spec"]["crd"]["spec"]["validation"]["openAPIV3Schema"] = json!({"type": "object", "properties": {"a": {"items": {}}}}),
-            "spec.crd.spec.validation.openAPIV3Schema.properties[a].type: Required value: must not be empty for specified object fields"),
-        (&|given| given["spec"]["crd"]["spec"]["validation"]["openAPIV3Schema"] = json!({"type": "object", "properties": {"a": {"type": "text"}}}),
+        (
+            &|given| given["spec"]["targets"][0]["target"] = json!("x"),
+            "spec.targets[0].target: target \"x\" is not known; it is \"admission.k8s.gatekeeper.sh\"",
+        ),
+        (
+            &|given| given["spec"]["targets"][0]["rego"] = Value::Null,
+            "spec.targets[0].code: no program: give `rego`, or `code` for the engine Rego or K8sNativeValidation",
+        ),
+        (
+            &|given| {
+                given["spec"]["crd"]["spec"]["validation"]["openAPIV3Schema"] =
+                    json!({"type": "object", "properties": {"a": {"items": {}}}})
+            },
+            "spec.crd.spec.validation.openAPIV3Schema.properties[a].type: Required value: must not be empty for specified object fields",
+        ),
+        (
+            &|given| {
+                given["spec"]["crd"]["spec"]["validation"]["openAPIV3Schema"] =
+                    json!({"type": "object", "properties": {"a": {"type": "text"}}})
+            },
             "spec.crd.spec.validation.openAPIV3Schema.properties[a].type: Unsupported value: \"text\": supported values: \"array\", \"boolean\", \
-             \"integer\", \"number\", \"object\", \"string\""),
+             \"integer\", \"number\", \"object\", \"string\"",
+        ),
     ];
     for (change, want) in cases {
         let got = findings(change);
@@ -157,7 +180,8 @@ fn enforcement_points() {
     };
     let scoped = "{enforcementAction: scoped, scopedEnforcementActions: [{action: deny, enforcementPoints: [{name: validation.gatekeeper.sh}]}, \
                   {action: warn, enforcementPoints: [{name: \"*\"}]}]}";
-    let one = "{enforcementAction: scoped, scopedEnforcementActions: [{action: deny, enforcementPoints: [{name: validation.gatekeeper.sh}]}]}";
+    let one =
+        "{enforcementAction: scoped, scopedEnforcementActions: [{action: deny, enforcementPoints: [{name: validation.gatekeeper.sh}]}]}";
     for (spec, point, want) in [
         ("{}", "gator.gatekeeper.sh", "deny []"),
         ("{enforcementAction: dryrun}", "gator.gatekeeper.sh", "dryrun []"),
@@ -180,7 +204,9 @@ fn requests() {
     let request = |fields: &str| format!("{{apiVersion: admission.k8s.io/v1, kind: AdmissionReview, request: {{{fields}}}}}");
     let said = [
         pod.to_owned(),
-        request(&format!("uid: u, operation: UPDATE, userInfo: {{username: jane}}, name: a, dryRun: false, object: {pod}, oldObject: {pod}")),
+        request(&format!(
+            "uid: u, operation: UPDATE, userInfo: {{username: jane}}, name: a, dryRun: false, object: {pod}, oldObject: {pod}"
+        )),
         request(&format!("operation: DELETE, oldObject: {pod}")),
         request(&format!("operation: DELETE, object: {pod}")),
         request("operation: CREATE"),

@@ -29,7 +29,8 @@ fn judge(source: Value, spec: &str, object: &str) -> String {
 
 #[test]
 fn expressions() {
-    let deleted = format!("{{apiVersion: admission.k8s.io/v1, kind: AdmissionReview, request: {{operation: DELETE, oldObject: {DEPLOYMENT}}}}}");
+    let deleted =
+        format!("{{apiVersion: admission.k8s.io/v1, kind: AdmissionReview, request: {{operation: DELETE, oldObject: {DEPLOYMENT}}}}}");
     let one = |expression: &str| json!({"validations": [{"expression": expression, "message": "no"}]});
     let cases = [
         (one("variables.anyObject.spec.replicas < 3"), "{}", DEPLOYMENT, "no"),
@@ -45,18 +46,29 @@ fn expressions() {
             json!({"variables": [{"name": "most", "expression": "2 + 1"}, {"name": "held", "expression": "object.spec.replicas"}],
                 "validations": [{"expression": "variables.held <= variables.most",
                     "messageExpression": "'at most ' + string(variables.most) + ', not ' + string(variables.held)"}]}),
-            "{}", DEPLOYMENT, "at most 3, not 5",
+            "{}",
+            DEPLOYMENT,
+            "at most 3, not 5",
         ),
-        (json!({"validations": [{"expression": "object.spec.replicas < 3"}]}), "{}", DEPLOYMENT, "failed expression: object.spec.replicas < 3"),
+        (
+            json!({"validations": [{"expression": "object.spec.replicas < 3"}]}),
+            "{}",
+            DEPLOYMENT,
+            "failed expression: object.spec.replicas < 3",
+        ),
         (
             json!({"validations": [{"expression": "false", "message": "no"}],
                 "matchCondition": [{"name": "few", "expression": "variables.anyObject.spec.replicas < 3"}]}),
-            "{}", DEPLOYMENT, "",
+            "{}",
+            DEPLOYMENT,
+            "",
         ),
         // A field of another name is not read.
         (
             json!({"validations": [{"expression": "false", "message": "no"}], "matchConditions": [{"name": "few", "expression": "false"}]}),
-            "{}", DEPLOYMENT, "no",
+            "{}",
+            DEPLOYMENT,
+            "no",
         ),
         (one("object.spec.paused"), "{}", DEPLOYMENT, "expression 'object.spec.paused' resulted in error: no such key: paused"),
         (json!({"failurePolicy": "Ignore", "validations": [{"expression": "object.spec.paused"}]}), "{}", DEPLOYMENT, ""),
@@ -71,9 +83,14 @@ fn what_is_wrong_with_a_source() {
     let field = "spec.targets[0].code[1].source";
     for (source, want) in [
         (json!({"failurePolicy": "Sometimes"}), "failurePolicy: unrecognized failure policy \"Sometimes\": Fail or Ignore"),
-        (json!({"variables": [{"name": "params", "expression": "1"}]}), "variables[0].name: \"params\" is reserved: Gatekeeper declares it itself"),
-        (json!({"matchCondition": [{"name": "gatekeeper_internal_a", "expression": "true"}]}),
-            "matchCondition[0].name: \"gatekeeper_internal_a\": names must not begin with \"gatekeeper_internal_\""),
+        (
+            json!({"variables": [{"name": "params", "expression": "1"}]}),
+            "variables[0].name: \"params\" is reserved: Gatekeeper declares it itself",
+        ),
+        (
+            json!({"matchCondition": [{"name": "gatekeeper_internal_a", "expression": "true"}]}),
+            "matchCondition[0].name: \"gatekeeper_internal_a\": names must not begin with \"gatekeeper_internal_\"",
+        ),
     ] {
         assert_eq!(judge(source, "{}", DEPLOYMENT), format!("{field}.{want}"));
     }
@@ -81,5 +98,8 @@ fn what_is_wrong_with_a_source() {
     let source = json!({"variables": [{"name": "a", "expression": "1 +"}], "validations": [{"expression": "1"}], "matchConditions": []});
     let advice = Template::read(&native(source)).expect("a template").advice;
     let fields: Vec<_> = advice.iter().map(|finding| finding.field.as_str()).collect();
-    assert_eq!(fields, [format!("{field}.matchConditions"), format!("{field}.variables[0].expression"), format!("{field}.validations[0].expression")]);
+    assert_eq!(
+        fields,
+        [format!("{field}.matchConditions"), format!("{field}.variables[0].expression"), format!("{field}.validations[0].expression")]
+    );
 }

@@ -26,8 +26,13 @@ fn value(expression: &str) -> String {
 }
 
 /// What differs from gator: numbers with a fraction of nothing are integers to regorus, and print as such.
-const DIFFERENT: &[&str] = &["sprintf(\"%s %d\", [1.0, 2.0])", "json.marshal({\"a\": 1.0, \"b\": 1e6, \"c\": 0.1})",
-    "to_number(\"1e3\")", "sprintf(\"%v %v %v %v\", [1.5, 1234567.5, 0.00001, 12345678901234567890123])", "7.5 % 2"];
+const DIFFERENT: &[&str] = &[
+    "sprintf(\"%s %d\", [1.0, 2.0])",
+    "json.marshal({\"a\": 1.0, \"b\": 1e6, \"c\": 0.1})",
+    "to_number(\"1e3\")",
+    "sprintf(\"%v %v %v %v\", [1.5, 1234567.5, 0.00001, 12345678901234567890123])",
+    "7.5 % 2",
+];
 
 #[test]
 fn functions_as_gator_has_them() {
@@ -81,28 +86,33 @@ violation["no object"] { true }"#,
             ]
         "#]],
     );
-    found(
-        "package p\nviolation[{\"msg\": msg}] { f(1) == 2; msg := \"never\" }\nf(x) = 1 { x > 0 }\nf(x) = 2 { x > 0 }",
-        expect![""],
-    );
+    found("package p\nviolation[{\"msg\": msg}] { f(1) == 2; msg := \"never\" }\nf(x) = 1 { x > 0 }\nf(x) = 2 { x > 0 }", expect![""]);
 }
 
 #[test]
 fn what_gatekeeper_refuses() {
     let found = |rego: &str, want: &str| assert_eq!(run(rego), [format!("finding: spec.targets[0].rego: {want}")], "{rego}");
-    found("package p\ndeny[{\"msg\": \"a\"}] { true }", "missing required rules: [violation]; Gatekeeper asks for `violation[{\"msg\": msg}]`");
+    found(
+        "package p\ndeny[{\"msg\": \"a\"}] { true }",
+        "missing required rules: [violation]; Gatekeeper asks for `violation[{\"msg\": msg}]`",
+    );
     found(
         "package p\nimport data.other\nviolation[{\"msg\": \"a\"}] { true }",
         "line 2: invalid import: bad import: only `data.lib` and `future.keywords` can be imported: data.other",
     );
-    found("package p\nimport input.review\nviolation[{\"msg\": \"a\"}] { true }", "line 2: invalid import: cannot import input: input.review");
+    found(
+        "package p\nimport input.review\nviolation[{\"msg\": \"a\"}] { true }",
+        "line 2: invalid import: cannot import input: input.review",
+    );
     found(
         "package p\nviolation[{\"msg\": \"a\"}] {\n  data.secrets.a\n}",
         "line 3: disallowed ref data.secrets.a: templates see `data.inventory` and `data.lib` only",
     );
     found("package p\nviolation[{\"msg\": msg}] {\n\n  msg := shout(\"a\")\n}", "line 4: rego_type_error: undefined function shout");
-    found("package p\nviolation[{\"msg\": msg}] { msg := lower(\"a\", \"b\", \"c\") }",
-        "line 2: rego_type_error: lower: arity mismatch: it takes 1, here are 3");
+    found(
+        "package p\nviolation[{\"msg\": msg}] { msg := lower(\"a\", \"b\", \"c\") }",
+        "line 2: rego_type_error: lower: arity mismatch: it takes 1, here are 3",
+    );
     found(
         "package p\nviolation[{\"msg\": msg}] { msg := http.send({\"url\": \"https://example.com\"}) }",
         "line 2: http.send is not available: programs cannot reach a network here; Gatekeeper's way to other systems is external_data",
@@ -125,8 +135,10 @@ fn what_does_not_parse_or_compile() {
 #[test]
 fn libs_and_versions() {
     let mut given = template("package p\nimport data.lib.names as n\nviolation[{\"msg\": msg}] { msg := n.full(\"a\") }");
-    given["spec"]["targets"][0]["libs"] = json!(["package lib.names\nimport data.lib.parts\nfull(x) = sprintf(\"%v%v\", [parts.prefix, x])",
-        "package lib.parts\nprefix = \"team-\""]);
+    given["spec"]["targets"][0]["libs"] = json!([
+        "package lib.names\nimport data.lib.parts\nfull(x) = sprintf(\"%v%v\", [parts.prefix, x])",
+        "package lib.parts\nprefix = \"team-\""
+    ]);
     let judge = |given: &serde_json::Value| {
         let mut engine = Engine::default();
         match engine.add_template(given) {
@@ -139,10 +151,7 @@ fn libs_and_versions() {
     };
     assert_eq!(judge(&given), "team-a");
     given["spec"]["targets"][0]["libs"][1] = json!("package other\nprefix = 1");
-    assert_eq!(
-        judge(&given),
-        "spec.targets[0].libs[1]: line 1: the package of a lib is below `lib`, as `lib.helpers`; not other"
-    );
+    assert_eq!(judge(&given), "spec.targets[0].libs[1]: line 1: the package of a lib is below `lib`, as `lib.helpers`; not other");
     for (version, rego, want) in [
         ("v1", "package p\nviolation contains {\"msg\": msg} if {\n  some x in [1, 2]\n  x > 1\n  msg := sprintf(\"%d\", [x])\n}", "2"),
         ("v0", "package p\nimport future.keywords.in\nviolation[{\"msg\": \"in\"}] { 1 in [1] }", "in"),
@@ -187,7 +196,8 @@ fn programs_stop() {
         assert!(said.len() == 1 && said[0].contains(want), "{rego}: {said:?}");
     };
     let numbers = "package p\nnumbers := numbers.range(1, 300)\n";
-    let product = format!("{numbers}violation[{{\"msg\": \"a\"}}] {{ numbers[a] == numbers[b]; numbers[c] == numbers[d] + a + b; 1 == 2 }}");
+    let product =
+        format!("{numbers}violation[{{\"msg\": \"a\"}}] {{ numbers[a] == numbers[b]; numbers[c] == numbers[d] + a + b; 1 == 2 }}");
     stops(&product.replace("numbers :=", "ns :=").replace("numbers[", "ns["), "more than 500000 steps");
     let doubled = |step: &str| {
         let steps: String = (1..60).map(|n| format!("  x{n} := {}\n", step.replace("x", &format!("x{}", n - 1)))).collect();

@@ -105,10 +105,14 @@ fn suites_have_no_other_fields() {
     for (text, want) in [
         ("{tests: [{nam: a}]}", "tests[0].nam: a suite has no such field"),
         ("{tests: [{cases: [{asserts: []}]}]}", "tests[0].cases[0].asserts: a suite has no such field"),
-        ("{tests: [{cases: [{assertions: [{violations: maybe}]}]}]}",
-            "tests[0].cases[0].assertions[0].violations: must be a nonnegative integer, \"yes\", or \"no\", not \"maybe\""),
-        ("{tests: [{cases: [{assertions: [{violations: -1}]}]}]}",
-            "tests[0].cases[0].assertions[0].violations: must be a nonnegative integer, \"yes\", or \"no\", not -1"),
+        (
+            "{tests: [{cases: [{assertions: [{violations: maybe}]}]}]}",
+            "tests[0].cases[0].assertions[0].violations: must be a nonnegative integer, \"yes\", or \"no\", not \"maybe\"",
+        ),
+        (
+            "{tests: [{cases: [{assertions: [{violations: -1}]}]}]}",
+            "tests[0].cases[0].assertions[0].violations: must be a nonnegative integer, \"yes\", or \"no\", not -1",
+        ),
     ] {
         assert_eq!(run(text), want);
     }

@@ -37,7 +37,10 @@ pub(super) fn validate(domain: &str, path: &str, tag: &str) -> Result<(), (&'sta
         return Err(("", "at least one of assignDomain, assignPath, assignTag must be set".to_owned()));
     }
     if !fits(&DOMAIN, domain) {
-        return Err((".assignDomain", format!("assignDomain {domain:?} is no domain: a host with a dot or localhost, with a port if need be")));
+        return Err((
+            ".assignDomain",
+            format!("assignDomain {domain:?} is no domain: a host with a dot or localhost, with a port if need be"),
+        ));
     }
     if !fits(&PATH, path) {
         return Err((".assignPath", format!("assignPath {path:?} is no path of an image")));

@@ -319,7 +319,9 @@ fn modify_set(location: &Location, parameters: &Value) -> Result<Action, Finding
     match parameters["operation"].as_str() {
         None | Some("merge") => Ok(Action::Merge(values)),
         Some("prune") => Ok(Action::Prune(values)),
-        Some(other) => Err(Finding::new("spec.parameters.operation", format!("unrecognized operation for modifyset: {other}: merge or prune"))),
+        Some(other) => {
+            Err(Finding::new("spec.parameters.operation", format!("unrecognized operation for modifyset: {other}: merge or prune")))
+        }
     }
 }
 

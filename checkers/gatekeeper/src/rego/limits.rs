@@ -4,12 +4,7 @@
 //! stops at the same place on every machine.
 
 use regorus::utils::limits::{ExecutionTimerConfig, TimeSource, set_time_source};
-use std::{
-    cell::Cell,
-    num::NonZeroU32,
-    sync::Once,
-    time::Duration,
-};
+use std::{cell::Cell, num::NonZeroU32, sync::Once, time::Duration};
 
 /// Steps of one evaluation; a rule of the Gatekeeper library takes some hundreds.
 const MOST_STEPS: u64 = 500_000;

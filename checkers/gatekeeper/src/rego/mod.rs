@@ -12,6 +12,7 @@ mod bodies;
 mod builtins;
 mod check;
 mod limits;
+mod negation;
 
 pub use builtins::Providers;
 
@@ -66,6 +67,12 @@ impl Program {
         let findings = check::modules(engine.get_modules(), &sources);
         if !findings.is_empty() {
             return Err(findings);
+        }
+        let texts = engine.get_modules().iter().zip(&sources).map(|(module, (_, text))| negation::bind_arguments(module, text));
+        let bound: Vec<_> = sources.iter().map(|(field, _)| field.clone()).zip(texts).collect();
+        // A text that cannot be read afterwards is run as it was written.
+        if let Ok(again) = parse(&bound, is_v1) {
+            (engine, sources) = (again, bound);
         }
         if let Some(entry) = engine.get_modules().first() {
             let text = &mut sources[0].1;

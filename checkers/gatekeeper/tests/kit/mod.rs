@@ -4,7 +4,8 @@ use gatekeeper::{Engine, Review, suite::POINT};
 use serde_json::Value;
 
 pub fn documents(text: &str) -> Vec<Value> {
-    serde_saphyr::from_multiple(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+    serde_saphyr::from_multiple_with_options(text, serde_saphyr::options! { strict_booleans: true })
+        .unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
 pub fn document(text: &str) -> Value {

@@ -46,7 +46,11 @@ pub(super) fn add(engine: &mut Engine) {
 /// Makes the functions that are answered from evidence known to an engine.
 pub(super) fn add_evidence(engine: &mut Engine, data: &Data) -> Result<()> {
     let providers = Arc::new(data.providers.clone());
-    engine.add_extension("external_data".to_owned(), 1, Box::new(move |arguments: Vec<Value>| -> Result<Value> { Ok(providers.answer(&arguments[0])) }))?;
+    engine.add_extension(
+        "external_data".to_owned(),
+        1,
+        Box::new(move |arguments: Vec<Value>| -> Result<Value> { Ok(providers.answer(&arguments[0])) }),
+    )?;
     let now = data.now.map_or(Value::Undefined, Value::from);
     engine.add_extension("time.now_ns".to_owned(), 0, Box::new(move |_: Vec<Value>| -> Result<Value> { Ok(now.clone()) }))
 }

@@ -31,7 +31,9 @@ pub(super) const FUNCTIONS: &[Entry] = &[
             _ => None,
         };
         let merged = listed.map(|networks| IpNet::aggregate(&networks.iter().map(IpNet::trunc).collect()));
-        or_undefined(merged.map(|networks| Value::from(networks.into_iter().map(|one| Value::from(one.to_string())).collect::<BTreeSet<_>>())))
+        or_undefined(
+            merged.map(|networks| Value::from(networks.into_iter().map(|one| Value::from(one.to_string())).collect::<BTreeSet<_>>())),
+        )
     }),
     ("net.cidr_contains_matches", 2, |given| {
         let (Some(left), Some(right)) = (keyed(&given[0]), keyed(&given[1])) else { return Ok(Value::Undefined) };

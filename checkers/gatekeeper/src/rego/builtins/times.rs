@@ -7,12 +7,8 @@ use regorus::Value;
 pub(super) const FUNCTIONS: &[Entry] = &[
     ("time.parse_rfc3339_ns", 1, |given| or_undefined(text(&given[0]).and_then(rfc3339).and_then(nanoseconds))),
     ("time.parse_duration_ns", 1, |given| or_undefined(text(&given[0]).and_then(duration).map(Value::from))),
-    ("time.date", 1, |given| {
-        or_undefined(zoned(&given[0]).map(|at| list([at.year().into(), at.month().into(), at.day().into()])))
-    }),
-    ("time.clock", 1, |given| {
-        or_undefined(zoned(&given[0]).map(|at| list([at.hour().into(), at.minute().into(), at.second().into()])))
-    }),
+    ("time.date", 1, |given| or_undefined(zoned(&given[0]).map(|at| list([at.year().into(), at.month().into(), at.day().into()])))),
+    ("time.clock", 1, |given| or_undefined(zoned(&given[0]).map(|at| list([at.hour().into(), at.minute().into(), at.second().into()])))),
     ("time.weekday", 1, |given| {
         let names = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
         let day = zoned(&given[0]).map(|at| at.weekday().to_sunday_zero_offset());

@@ -22,7 +22,7 @@ pub use run::{Inputs, OUT_OF_BUDGET};
 use check::Check;
 use kind::Kind;
 use kube_cel::cel::{
-    common::ast::{EntryExpr, Expr, IdedExpr},
+    common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue},
     parser::Parser,
 };
 use std::collections::BTreeMap;
@@ -95,7 +95,11 @@ pub fn is_identifier(name: &str) -> bool {
 fn compose(tree: &mut IdedExpr) {
     match &mut tree.expr {
         Expr::Select(select) => {
-            if matches!(&select.operand.expr, Expr::Ident(name) if name == "variables") && !select.test {
+            let of_variables = matches!(&select.operand.expr, Expr::Ident(name) if name == "variables");
+            if of_variables && select.test {
+                // The check knows that the variable is there.
+                tree.expr = Expr::Literal(LiteralValue::Boolean(true.into()));
+            } else if of_variables {
                 tree.expr = Expr::Ident(format!("{COMPOSED}{}", select.field));
             } else {
                 compose(&mut select.operand);
