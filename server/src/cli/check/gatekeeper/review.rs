@@ -43,7 +43,8 @@ struct Policies {
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let files = (read(&arguments.policies), read(&arguments.inventory), read(&arguments.files), providers(arguments.external_data.as_ref()));
+    let files =
+        (read(&arguments.policies), read(&arguments.inventory), read(&arguments.files), providers(arguments.external_data.as_ref()));
     let (Some(policies), Some(inventory), Some(objects), Some(providers)) = files else { return Ok(UNREADABLE.into()) };
     let now = jiff::Timestamp::now().as_nanosecond();
     let engine = Engine::default().with_providers(providers).at_time(i64::try_from(now)?);

@@ -39,7 +39,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         let folder = path.parent().unwrap_or(Path::new(""));
         let files = |name: &str| documents(&folder.join(name));
         let wanted = |test: &str, case: Option<&str>| is_wanted(arguments.run.as_deref(), test, case);
-        let outcomes: Vec<_> = suites.iter().filter(|suite| !suite.skip).flat_map(|suite| &suite.tests).map(|test| test.run(&files, &wanted)).collect();
+        let outcomes: Vec<_> =
+            suites.iter().filter(|suite| !suite.skip).flat_map(|suite| &suite.tests).map(|test| test.run(&files, &wanted)).collect();
         reports.push((file, outcomes));
     }
     match arguments.format {
