@@ -98,7 +98,24 @@ fn constraints_fit_the_schema_of_their_template() {
         judged("v1", strict(), "{match: {labelSelector: {matchExpressions: [{key: a, operator: Is}]}}, parameters: {labels: [{key: a}]}}"),
         judged("v1", strict(), "{enforcementAction: scoped, parameters: {labels: [{key: a}]}}"),
     ];
-    expect![""].assert_eq(&(cases.join("\n") + "\n"));
+    expect![[r#"
+        {"labels":[{"allowed":".*","key":"a"}],"mode":"strict"}
+        schema: spec.parameters.labels: Invalid value: 0: spec.parameters.labels in body should have at least 1 items
+        schema: spec.parameters.labels: Required value
+        schema: spec.parameters.labels[0].key: Invalid value: "integer": spec.parameters.labels[0].key in body must be of type string: "integer"
+        schema: spec.parameters.mode: Unsupported value: "weak": supported values: "strict", "loose"
+        other: spec: Probe in version "v1beta1" cannot be handled as a Probe: strict decoding error: unknown field "spec.parameters.more"
+        {}
+        other: spec: Probe in version "v1beta1" cannot be handled as a Probe: strict decoding error: unknown field "spec.parameters"
+        other: spec: Probe in version "v1beta1" cannot be handled as a Probe: strict decoding error: unknown field "spec.parameters"
+        {"a":1}
+        {"labels":[{"allowed":".*","key":"a","more":1}],"mode":"strict","other":2}
+        schema: spec.match.kinds[0].apiGroups: Invalid value: "string": spec.match.kinds[0].apiGroups in body must be of type array: "string"
+        other: spec: Probe in version "v1beta1" cannot be handled as a Probe: strict decoding error: unknown field "spec.match.kind"
+        schema: spec.match.namespaces[0]: Invalid value: "Kube_System": spec.match.namespaces[0] in body should match '^\*?[-:a-z0-9]*\*?$'
+        other: spec.match.labelSelector: "Is" is not a valid label selector operator
+        other: spec.scopedEnforcementActions: missing required field: the action `scoped` needs spec.scopedEnforcementActions
+    "#]].assert_eq(&(cases.join("\n") + "\n"));
 }
 
 #[test]
@@ -215,5 +232,14 @@ fn requests() {
         "{apiVersion: admission.k8s.io/v1, kind: AdmissionReview}".to_owned(),
     ]
     .map(|text| messages(&engine, &document(&text)).join("; "));
-    expect![""].assert_eq(&(said.join("\n") + "\n"));
+    expect![[r#"
+        {"kind":{"group":"","kind":"Pod","version":"v1"},"name":"a","namespace":"n","namespaceObject":{},"object":{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","namespace":"n"}},"oldObject":null,"operation":"","options":null,"resource":{"group":"","resource":"","version":""},"uid":"","userInfo":{}}
+        {"dryRun":false,"kind":{"group":"","kind":"","version":""},"name":"a","namespaceObject":{},"object":{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","namespace":"n"}},"oldObject":{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","namespace":"n"}},"operation":"UPDATE","options":null,"resource":{"group":"","resource":"","version":""},"uid":"u","userInfo":{"username":"jane"}}
+        {"kind":{"group":"","kind":"","version":""},"namespaceObject":{},"object":{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","namespace":"n"}},"oldObject":{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","namespace":"n"}},"operation":"DELETE","options":null,"resource":{"group":"","resource":"","version":""},"uid":"","userInfo":{}}
+        error: oldObject must be there where something is deleted
+        error: AdmissionReview: the request has neither object nor oldObject
+        error: AdmissionReview: unknown field "request.more"
+        error: AdmissionReview: object has no kind
+        error: AdmissionReview: there is no request in it
+    "#]].assert_eq(&(said.join("\n") + "\n"));
 }

@@ -70,8 +70,13 @@ fn expressions() {
             DEPLOYMENT,
             "no",
         ),
-        (one("object.spec.paused"), "{}", DEPLOYMENT, "expression 'object.spec.paused' resulted in error: no such key: paused"),
-        (json!({"failurePolicy": "Ignore", "validations": [{"expression": "object.spec.paused"}]}), "{}", DEPLOYMENT, ""),
+        (
+            one("object.spec.paused == true"),
+            "{}",
+            DEPLOYMENT,
+            "expression 'object.spec.paused == true' resulted in error: no such key: paused",
+        ),
+        (json!({"failurePolicy": "Ignore", "validations": [{"expression": "object.spec.paused == true"}]}), "{}", DEPLOYMENT, ""),
     ];
     for (source, spec, object, want) in cases {
         assert_eq!(judge(source.clone(), spec, object), want, "{source}");

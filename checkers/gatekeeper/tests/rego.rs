@@ -86,7 +86,14 @@ violation["no object"] { true }"#,
             ]
         "#]],
     );
-    found("package p\nviolation[{\"msg\": msg}] { f(1) == 2; msg := \"never\" }\nf(x) = 1 { x > 0 }\nf(x) = 2 { x > 0 }", expect![""]);
+    found(
+        "package p\nviolation[{\"msg\": msg}] { f(1) == 2; msg := \"never\" }\nf(x) = 1 { x > 0 }\nf(x) = 2 { x > 0 }",
+        expect![[r#"
+        [
+            "spec.targets[0].rego:2:28: functions must not produce multiple outputs for same inputs",
+        ]
+    "#]],
+    );
 }
 
 #[test]
@@ -126,10 +133,38 @@ fn what_gatekeeper_refuses() {
 #[test]
 fn what_does_not_parse_or_compile() {
     let found = |rego: &str, want: Expect| want.assert_debug_eq(&run(rego));
-    found("package p\n\nviolation[{\"msg\": msg}] {\n  msg := sprintf(\"%v\" [1])\n}", expect![""]);
-    found("package p\nviolation[{\"msg\": msg}] {\n  x > 1\n  msg := \"a\"\n}", expect![""]);
-    found("package p\nviolation contains {\"msg\": \"a\"} if true", expect![""]);
-    found("", expect![""]);
+    found(
+        "package p\n\nviolation[{\"msg\": msg}] {\n  msg := sprintf(\"%v\" [1])\n}",
+        expect![[r#"
+        [
+            "finding: spec.targets[0].rego: line 3: expecting }",
+        ]
+    "#]],
+    );
+    found(
+        "package p\nviolation[{\"msg\": msg}] {\n  x > 1\n  msg := \"a\"\n}",
+        expect![[r#"
+        [
+            "finding: spec.targets[0].rego: line 3: use of undefined variable `x` is unsafe",
+        ]
+    "#]],
+    );
+    found(
+        "package p\nviolation contains {\"msg\": \"a\"} if true",
+        expect![[r#"
+        [
+            "finding: spec.targets[0].rego: line 2: unexpected keyword `true`",
+        ]
+    "#]],
+    );
+    found(
+        "",
+        expect![[r#"
+        [
+            "finding: spec.targets[0].code: no program: give `rego`, or `code` for the engine Rego or K8sNativeValidation",
+        ]
+    "#]],
+    );
 }
 
 #[test]
@@ -183,7 +218,15 @@ violation[{"msg": msg}] { msg := input.review.namespaceObject.metadata.labels.te
     engine.add_constraint(&constraint("{}")).expect("a constraint");
     engine.add_data(&document("{apiVersion: v1, kind: Service, metadata: {name: s, namespace: n}}")).expect("data");
     engine.add_data(&document("{apiVersion: v1, kind: Namespace, metadata: {name: n, labels: {team: ml}}}")).expect("data");
-    expect![""].assert_debug_eq(&messages(&engine, &document(POD)));
+    expect![[r#"
+        [
+            "ml",
+            "n",
+            "n/s",
+            "no answers of the provider \"nobody\" are given",
+            "{\"errors\":[[\"b\",\"no such image\"],[\"c\",\"no answer to \\\"c\\\" is given\"]],\"responses\":[[\"a\",\"signed\"]],\"status_code\":200,\"system_error\":\"\"}",
+        ]
+    "#]].assert_debug_eq(&messages(&engine, &document(POD)));
     let without_kind = engine.add_data(&document("{apiVersion: v1, metadata: {name: n}}"));
     assert_eq!(without_kind, Err("resource n has no kind".to_owned()));
 }

@@ -97,7 +97,32 @@ tests:
 - {name: nothing, constraint: wrong.yaml}
 - {name: left out, skip: true}
 ";
-    expect![""].assert_eq(&run(text));
+    expect![[r#"
+        cases: passed
+          some: passed
+          yes: passed
+          no: failed: unexpected number of violations: got 1 violations but want none: got messages ["a: h"]
+          number: passed
+          wrong number: failed: unexpected number of violations: got 1 violations containing "h" but want exactly 2: got messages ["a: h"]
+          inventory: passed
+          other kind: passed
+          no assertions: failed: a case must have assertions
+          no object: failed: a case must define its object
+          no file: failed: other.yaml: no such file
+          bad regex: failed: message contains invalid regular expression: regex parse error:
+            (
+            ^
+        error: unclosed group
+          left out: skipped
+        expanded: passed
+          pod: passed
+        invalid: passed
+        valid: failed: constraint should have failed schema validation
+        unknown field: failed: constraint should have failed schema validation, but: adding constraint: spec: Probe in version "v1beta1" cannot be handled as a Probe: strict decoding error: unknown field "spec.parameters.b"
+        broken: failed: adding constraint: spec.parameters.a: Invalid value: "integer": spec.parameters.a in body must be of type string: "integer"
+        nothing: failed: invalid Suite: missing template
+        left out: skipped
+    "#]].assert_eq(&run(text));
 }
 
 #[test]
@@ -126,7 +151,7 @@ fn expansion() {
     mutators.add(&given[1]).expect("a mutator");
     let object = files("deployment.yaml").expect("a file").remove(0);
     let made = expander.expand(&object, None, &mutators).expect("expanded");
-    expect![""].assert_eq(&made[0].object.to_string());
+    expect![[r#"{"apiVersion":"v1","kind":"Pod","metadata":{"labels":{"a":"b"},"name":"web-pod","namespace":"n","ownerReferences":[{"apiVersion":"apps/v1","kind":"Deployment","name":"web","uid":""}]},"spec":{"hostname":"from-mutator"}}"#]].assert_eq(&made[0].object.to_string());
     let refused = |change: &dyn Fn(&mut Value)| {
         let mut changed = given[0].clone();
         change(&mut changed);
