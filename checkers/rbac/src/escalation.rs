@@ -54,7 +54,7 @@ pub fn check(held: &impl Source, roles: &impl Source, user: User<'_>, new: &Valu
             let Some(found) = role_of(roles, role, home) else {
                 return Err(Refusal::NoRole { resource, name: text(role, "name").to_owned() });
             };
-            missing(held, user, home, &items(found, "rules").collect::<Vec<_>>()).map_err(Refusal::Forbidden)
+            missing(held, user, home, &items(&found, "rules").collect::<Vec<_>>()).map_err(Refusal::Forbidden)
         }
         _ => Ok(()),
     }

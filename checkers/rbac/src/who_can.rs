@@ -87,7 +87,7 @@ pub fn who_can(source: &impl Source, attributes: &Attributes) -> Vec<Grant> {
     let mut add = |binding: &Value, home: &str| {
         let role = &binding["roleRef"];
         let covers =
-            role_of(source, role, home).is_some_and(|role| items(role, "rules").any(|rule| rule::covers_request(rule, attributes)));
+            role_of(source, role, home).is_some_and(|role| items(&role, "rules").any(|rule| rule::covers_request(rule, attributes)));
         if !covers {
             return;
         }
@@ -99,9 +99,9 @@ pub fn who_can(source: &impl Source, attributes: &Attributes) -> Vec<Grant> {
         let subjects = items(binding, "subjects").filter_map(|subject| Subject::of(subject, binding));
         grants.extend(subjects.map(|subject| Grant { subject, binding: by.clone(), role: role.clone() }));
     };
-    source.cluster_role_bindings().for_each(|binding| add(binding, ""));
+    source.cluster_role_bindings().for_each(|binding| add(&binding, ""));
     if !attributes.namespace.is_empty() {
-        source.role_bindings(&attributes.namespace).for_each(|binding| add(binding, &attributes.namespace));
+        source.role_bindings(&attributes.namespace).for_each(|binding| add(&binding, &attributes.namespace));
     }
     grants.into_iter().collect()
 }

@@ -39,7 +39,6 @@ impl Driver {
         let next = Arc::new(Mutex::new(Next::Busy));
         let mut committed = server.committed();
         let (sim, clock, activity, shared) = (Arc::clone(sim), Arc::clone(clock), Arc::clone(activity), Arc::clone(&next));
-        let server = server.clone();
         tokio::spawn(async move {
             loop {
                 committed.borrow_and_update();
@@ -81,8 +80,8 @@ impl Driver {
                         () = activity.happened() => sim.lock().rouse(KUBELET),
                         () = due.as_mut() => {}
                         () = tokio::time::sleep(LULL), if !rested => {
-                            let server = server.clone();
-                            tokio::task::spawn_blocking(move || server.rest());
+                            let sim = Arc::clone(&sim);
+                            tokio::task::spawn_blocking(move || sim.lock().rest());
                             rested = true;
                             continue;
                         }

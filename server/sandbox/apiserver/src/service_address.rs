@@ -30,13 +30,14 @@ pub(crate) fn record(call: &Call, transaction: &mut Transaction, service: &Value
     let (namespace, name) = (object::namespace(service), object::name(service));
     let parent = json!({"resource": "services", "namespace": namespace, "name": name});
     let stored = transaction.state.get("", "services", namespace, name);
-    let wanted = stored.and_then(|service| service["spec"]["clusterIP"].as_str()).filter(|address| address.parse::<Ipv4Addr>().is_ok());
+    let wanted =
+        stored.as_ref().and_then(|service| service["spec"]["clusterIP"].as_str()).filter(|address| address.parse::<Ipv4Addr>().is_ok());
     let wanted = wanted.map(str::to_owned);
     let before = service["spec"]["clusterIP"].as_str().filter(|address| stored.is_none() || wanted.as_deref() != Some(*address));
     if let Some(before) = before {
         transaction.remove(KIND.0, KIND.1, "", before);
     }
-    let Some(address) = wanted.filter(|address| transaction.state.get(KIND.0, KIND.1, "", address).is_none()) else { return };
+    let Some(address) = wanted.filter(|address| !transaction.state.has(KIND.0, KIND.1, "", address)) else { return };
     transaction.put(
         KIND.0,
         KIND.1,
@@ -53,8 +54,8 @@ pub(crate) fn record(call: &Call, transaction: &mut Transaction, service: &Value
 
 fn taken(transaction: &Transaction, own: &(String, String)) -> (BTreeSet<String>, BTreeSet<(u16, String)>) {
     let (mut addresses, mut ports) = (BTreeSet::new(), BTreeSet::new());
-    for (_, service) in transaction.state.list("", "services", None, None) {
-        if object::namespace(service) == own.0 && object::name(service) == own.1 {
+    for service in transaction.state.list("", "services", None) {
+        if object::namespace(&service) == own.0 && object::name(&service) == own.1 {
             continue;
         }
         if let Some(address) = service["spec"]["clusterIP"].as_str() {

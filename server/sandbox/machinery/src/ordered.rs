@@ -129,6 +129,29 @@ impl Serialize for Ordered<'_> {
     }
 }
 
+/// Compact JSON as Go's encoder writes it. What cannot be written is empty: no value of this crate is.
+pub fn text(value: &impl Serialize) -> String {
+    let bytes = without_markup(serde_json::to_vec(value).unwrap_or_default());
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// JSON with `<`, `>` and `&`, which stand in texts only, as Go's encoder writes them.
+pub fn without_markup(bytes: Vec<u8>) -> Vec<u8> {
+    if !bytes.iter().any(|byte| matches!(byte, b'<' | b'>' | b'&')) {
+        return bytes;
+    }
+    let mut escaped = Vec::with_capacity(bytes.len() + 64);
+    for byte in bytes {
+        match byte {
+            b'<' => escaped.extend_from_slice(b"\\u003c"),
+            b'>' => escaped.extend_from_slice(b"\\u003e"),
+            b'&' => escaped.extend_from_slice(b"\\u0026"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
 /// The text of an object after a patch: what the patch went through is decoded and has its names in order, the rest is as it was.
 pub fn patched(value: &Value, touched: &Value) -> String {
     let mut text = String::new();

@@ -69,6 +69,9 @@ pub trait Controller: Send + Debug {
     /// time it asked for has come, and once after start. It asks anew for every time that it still needs.
     fn reconcile(&mut self, context: &mut Context<'_>);
 
+    /// Nothing has happened for a while: gives back memory that only one at work needs.
+    fn rest(&mut self) {}
+
     /// Forgets what it knows beside the API: another state was put in place of the one that it comes from.
     fn restart(&mut self) {}
 }
@@ -151,6 +154,12 @@ impl Sim {
             member.pending = true;
             member.wake = Wake::default();
         }
+    }
+
+    /// Has every controller give back memory, and then the API server.
+    pub fn rest(&mut self) {
+        self.members.iter_mut().for_each(|member| member.controller.rest());
+        self.server.rest();
     }
 
     /// Has the controller of this name run in the next step, though no change or time calls it: something happened beside the API.

@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 pub(crate) fn priority(call: &Call, transaction: &Transaction, pod: &mut Value) -> Result<(), ApiError> {
     let class = pod["spec"]["priorityClassName"].as_str().unwrap_or_default().to_owned();
     let found = if class.is_empty() {
-        let classes = transaction.state.list("scheduling.k8s.io", "priorityclasses", None, None);
+        let classes = transaction.state.list("scheduling.k8s.io", "priorityclasses", None);
         // Of several defaults the lowest wins.
-        classes.map(|(_, class)| class).filter(|class| class["globalDefault"] == true).min_by_key(|class| class["value"].as_i64())
+        classes.filter(|class| class["globalDefault"] == true).min_by_key(|class| class["value"].as_i64())
     } else {
         transaction.state.get("scheduling.k8s.io", "priorityclasses", "", &class)
     };
     let (name, value, policy) = match (found, class.as_str()) {
         (Some(found), _) => (
-            object::name(found).to_owned(),
+            object::name(&found).to_owned(),
             found["value"].as_i64().unwrap_or(0),
             found["preemptionPolicy"].as_str().unwrap_or("PreemptLowerPriority").to_owned(),
         ),

@@ -28,7 +28,7 @@ pub(crate) fn validate(
     }
     let Some(template) = pod_template(new) else { return Ok(()) };
     let Some(space) = transaction.state.get("", "namespaces", "", object::namespace(new)) else { return Ok(()) };
-    let (policy, _) = Policy::from_labels(object::labels(space));
+    let (policy, _) = Policy::from_labels(object::labels(&space));
     if policy.fully_privileged() {
         return Ok(());
     }
@@ -84,7 +84,7 @@ fn namespace(call: &mut Call, transaction: &Transaction, new: &Value, old: Optio
 /// What the pods of a namespace would be refused for, pods of the same reasons together.
 fn existing(transaction: &Transaction, namespace: &str, policy: &Policy) -> Vec<String> {
     let mut found: Vec<(String, String, usize)> = Vec::new();
-    let pods: Vec<_> = transaction.state.list("", "pods", Some(namespace), None).map(|(_, pod)| pod).collect();
+    let pods: Vec<_> = transaction.state.list("", "pods", Some(namespace)).collect();
     for pod in pods.iter().take(MOST) {
         let evaluation = evaluate(policy.enforce.level, policy.enforce.version, &pod["metadata"], &pod["spec"]);
         if evaluation.allowed() {

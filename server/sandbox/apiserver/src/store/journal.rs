@@ -8,10 +8,10 @@
 //! acknowledged, so that it survives the death of the process. A frame cut short at the end of the file was never acknowledged
 //! and is cut off; any other damage, in the last frame too, is an error that names file and offset.
 
-use super::{Event, State};
+use super::{Event, State, Stored};
 use crate::client::ChangeKind;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
@@ -48,7 +48,7 @@ pub struct Operation<'a> {
     #[serde(rename = "k")]
     pub key: String,
     #[serde(rename = "o", skip_serializing_if = "Option::is_none")]
-    pub object: Option<&'a Value>,
+    pub object: Option<&'a RawValue>,
 }
 
 #[derive(Serialize)]
@@ -69,16 +69,21 @@ struct StoredOperation {
     r: String,
     k: String,
     #[serde(default)]
-    o: Option<Value>,
+    o: Option<Box<RawValue>>,
 }
 
 impl<'a> Operation<'a> {
-    pub(super) fn from_event(event: &'a Event) -> Self {
+    pub(super) fn from_event(event: &'a Event) -> io::Result<Self> {
         let object = &event.change.object;
         let key = super::state::key(machinery::object::namespace(object), machinery::object::name(object));
-        let object = (event.change.kind != ChangeKind::Deleted).then_some(&**object);
-        Self { group: &event.change.group, resource: &event.change.resource, key, object }
+        let object = if event.change.kind == ChangeKind::Deleted { None } else { Some(raw(&event.stored)?) };
+        Ok(Self { group: &event.change.group, resource: &event.change.resource, key, object })
     }
+}
+
+/// A stored object's text as a part of a record.
+pub(super) fn raw(stored: &Stored) -> io::Result<&RawValue> {
+    Ok(serde_json::from_str(stored.text())?)
 }
 
 /// Appends one frame to `out`.
@@ -167,7 +172,8 @@ pub(super) fn replay(path: &Path, bytes: &[u8]) -> io::Result<Replayed> {
             serde_json::from_slice(payload).map_err(|error| damaged(path, offset, &format!("unreadable record ({error})")))?;
         for operation in record.ops {
             operations += 1;
-            state.replay(&operation.g, &operation.r, &operation.k, operation.o, record.rv);
+            let text = operation.o.map(|object| Box::<str>::from(object));
+            state.replay(&operation.g, &operation.r, &operation.k, text, record.rv);
         }
         state.raise(record.rv);
         offset += FRAME + payload.len();

@@ -24,7 +24,7 @@ pub(crate) fn bind(call: &mut Call, binding: &Value) -> Result<(), ApiError> {
     let (server, dry_run) = (call.server.clone(), call.dry_run);
     server
         .write(dry_run, |transaction| {
-            let old = transaction.state.get("", "pods", &call.namespace, &call.name).cloned().ok_or_else(|| call.not_found())?;
+            let old = transaction.state.get("", "pods", &call.namespace, &call.name).ok_or_else(|| call.not_found())?;
             let refuse = |why: String| ApiError::conflict("", "pods/binding", &call.name, &why);
             let uid = object::uid(binding);
             if !uid.is_empty() && uid != object::uid(&old) {

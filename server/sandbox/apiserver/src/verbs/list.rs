@@ -1,6 +1,6 @@
 //! `list`: selectors, resourceVersion and its match, pages.
 
-use crate::{call::Call, convert, store::State};
+use crate::{call::Call, convert::Served, store::State};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use machinery::{
     ApiError, object,
@@ -30,7 +30,7 @@ pub(crate) struct Options {
 /// One page, or everything.
 #[derive(Debug)]
 pub(crate) struct Listed {
-    pub items: Vec<Arc<Value>>,
+    pub items: Vec<Served>,
     pub resource_version: u64,
     /// Token of the next page, and how many objects lie behind it.
     pub rest: Option<(String, usize)>,
@@ -50,13 +50,17 @@ impl Selection {
             && self.fields.as_ref().is_none_or(|selector| selector.matches(object))
     }
 
-    /// Everything that it chooses, as stored.
-    pub fn choose(&self, state: &State, call: &Call) -> Vec<Arc<Value>> {
+    /// Everything that it chooses.
+    pub fn choose(&self, state: &State, call: &Call) -> Vec<Served> {
         state
-            .list(call.storage_group(), &call.resource.plural, Some(&call.namespace), None)
-            .filter(|(_, object)| self.matches(&convert::served(&call.resource, (*object).clone())))
-            .map(|(_, object)| object.clone())
+            .list_stored(call.storage_group(), &call.resource.plural, Some(&call.namespace), None)
+            .map(|(_, stored)| Served::new(&call.resource, stored))
+            .filter(|object| self.is_everything() || self.matches(&object.tree()))
             .collect()
+    }
+
+    fn is_everything(&self) -> bool {
+        self.labels.is_none() && self.fields.is_none()
     }
 }
 
@@ -90,13 +94,13 @@ pub(crate) fn list(call: &Call, options: &Options) -> Result<Listed, ApiError> {
         let (wanted, after) = read_token(&options.token)?;
         (call.server.store().page(wanted).ok_or_else(expired_token)?, Some(after))
     };
-    let objects = state.list(call.storage_group(), &call.resource.plural, Some(&call.namespace), after.as_deref());
+    let objects = state.list_stored(call.storage_group(), &call.resource.plural, Some(&call.namespace), after.as_deref());
     let mut items = Vec::new();
     let mut last: Option<&Arc<str>> = None;
     let mut rest = 0;
-    for (key, object) in objects {
-        let object = convert::served(&call.resource, object.clone());
-        if !options.selection.matches(&object) {
+    for (key, stored) in objects {
+        let object = Served::new(&call.resource, stored);
+        if !options.selection.is_everything() && !options.selection.matches(&object.tree()) {
             continue;
         }
         if options.limit > 0 && items.len() >= options.limit {

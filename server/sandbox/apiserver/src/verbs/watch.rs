@@ -6,7 +6,7 @@
 use crate::{
     call::Call,
     client::ChangeKind,
-    convert,
+    convert::{self, Served},
     store::{Event, History},
     verbs::list::{self, Selection},
 };
@@ -27,9 +27,9 @@ pub(crate) struct Options {
 
 #[derive(Debug, Clone)]
 pub(crate) enum WatchEvent {
-    Added(Arc<Value>),
-    Modified(Arc<Value>),
-    Deleted(Arc<Value>),
+    Added(Served),
+    Modified(Served),
+    Deleted(Served),
     Bookmark {
         resource_version: u64,
         initial_events_end: bool,
@@ -71,7 +71,7 @@ pub(crate) fn watch(call: &Call, options: &Options) -> Result<Watcher, ApiError>
     let position = if initial || start == 0 { state.resource_version() } else { start };
     if initial {
         for object in options.selection.choose(&state, call) {
-            pending.push_back(WatchEvent::Added(convert::served(&call.resource, object)));
+            pending.push_back(WatchEvent::Added(object));
         }
         if options.send_initial_events == Some(true) {
             pending.push_back(WatchEvent::Bookmark { resource_version: position, initial_events_end: true });
@@ -142,9 +142,9 @@ impl Watcher {
         if !self.call.namespace.is_empty() && object::namespace(&change.object) != self.call.namespace {
             return None;
         }
-        let now = convert::served(resource, change.object.clone());
+        let now = Served::new(resource, &event.stored);
         let matched = event.previous.as_ref().is_some_and(|old| self.selection.matches(&convert::served(resource, old.clone())));
-        let matches = change.kind != ChangeKind::Deleted && self.selection.matches(&now);
+        let matches = change.kind != ChangeKind::Deleted && self.selection.matches(&now.tree());
         match (matched, matches) {
             (false, false) => None,
             (false, true) => Some(WatchEvent::Added(now)),
@@ -154,7 +154,7 @@ impl Watcher {
                 // The object as the watcher knew it, at the version at which it left.
                 let mut last = Value::clone(&convert::served(resource, event.previous.clone()?));
                 object::set_meta(&mut last, "resourceVersion", change.resource_version.to_string());
-                Some(WatchEvent::Deleted(Arc::new(last)))
+                Some(WatchEvent::Deleted(Served::Made(Arc::new(last))))
             }
         }
     }
