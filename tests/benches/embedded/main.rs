@@ -26,6 +26,8 @@ use world::{World, now, processor_time};
 
 const TRIPS: usize = 2_000;
 const COMMANDS: usize = 20;
+/// Clusters that were busy until now give back memory when they have been idle for a second.
+const IDLE: Duration = Duration::from_secs(3);
 
 fn main() -> ExitCode {
     // The server that is measured tries its jail with the very program that it runs in.
@@ -136,6 +138,7 @@ async fn many(lab: &Beginner, most: usize) {
             }
             world.settle(from).await;
         }
+        tokio::time::sleep(IDLE).await;
         println!("memory per idle cluster with the lab's start, at {}: {} KiB", world.clusters.len(), each(&world));
     }
     println!("cluster ready (create, journal, first `get nodes` with a Ready node): {}", Distribution::of(ready));
@@ -157,6 +160,7 @@ async fn many(lab: &Beginner, most: usize) {
         world.settle(0).await;
     }
     println!("solving the lab in {} clusters: {:.1?}", world.clusters.len(), began.elapsed());
+    tokio::time::sleep(IDLE).await;
     println!("memory per solved lab, at {}: {} KiB", world.clusters.len(), each(&world));
     println!("processors that {} solved labs use: {:.2}", world.clusters.len(), at_rest().await);
     Beside::measure(&world, kubectl.as_ref()).await.print(&format!("{} solved labs", world.clusters.len()), Some(&alone));
