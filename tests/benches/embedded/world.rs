@@ -123,9 +123,11 @@ impl World {
             taken.push(began.elapsed());
             let path = "/api/v1/namespaces/default/configmaps/after?fieldManager=bench";
             ask(&**cluster, "PATCH", path, "application/apply-patch+yaml", config_map("after", number)).await;
+            cluster.settle(SETTLE).await;
             let began = now();
             cluster.restore("bench").await.expect("a rewind");
             rewound.push(began.elapsed());
+            cluster.settle(SETTLE).await;
         }
         [taken, rewound].map(Distribution::of)
     }

@@ -36,7 +36,7 @@ impl Served {
     pub fn text(&self) -> Cow<'_, str> {
         match self {
             Self::Whole(stored) => Cow::Borrowed(stored.text()),
-            Self::Made(tree) => Cow::Owned(ordered::text(&ordered::object(tree))),
+            Self::Made(tree) => Cow::Owned(Box::<str>::from(ordered::text(&ordered::object(tree))).into_string()),
         }
     }
 }

@@ -10,7 +10,10 @@ use serde::{
     Serialize, Serializer,
     ser::{SerializeMap, SerializeSeq},
 };
-use serde_json::Value;
+use serde_json::{
+    Value,
+    value::{RawValue, to_raw_value},
+};
 
 #[derive(Debug, Clone, Copy)]
 enum Of {
@@ -129,10 +132,14 @@ impl Serialize for Ordered<'_> {
     }
 }
 
-/// Compact JSON as Go's encoder writes it. What cannot be written is empty: no value of this crate is.
-pub fn text(value: &impl Serialize) -> String {
-    let bytes = without_markup(serde_json::to_vec(value).unwrap_or_default());
-    String::from_utf8(bytes).unwrap_or_default()
+/// Compact JSON as Go's encoder writes it. What cannot be written is `null`: no value of this crate is.
+pub fn text(value: &impl Serialize) -> Box<RawValue> {
+    let Ok(text) = to_raw_value(value) else { return RawValue::NULL.to_owned() };
+    if !text.get().contains(['<', '>', '&']) {
+        return text;
+    }
+    let escaped = String::from_utf8(without_markup(Box::<str>::from(text).into_string().into_bytes()));
+    escaped.ok().and_then(|text| RawValue::from_string(text).ok()).unwrap_or_else(|| RawValue::NULL.to_owned())
 }
 
 /// JSON with `<`, `>` and `&`, which stand in texts only, as Go's encoder writes them.

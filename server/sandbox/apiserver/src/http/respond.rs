@@ -154,7 +154,7 @@ fn joined(call: &Call, listed: &Listed) -> String {
                 list.push('{');
                 list.push_str(rest);
             }
-            _ if has_bare_items(call) => list.push_str(&ordered::text(&ordered::item(&item.tree()))),
+            _ if has_bare_items(call) => list.push_str(ordered::text(&ordered::item(&item.tree())).get()),
             _ => list.push_str(&text),
         }
     }

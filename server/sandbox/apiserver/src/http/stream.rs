@@ -84,7 +84,7 @@ impl Following {
                 {
                     object.text()
                 }
-                _ => ordered::text(&ordered::object(&self.object(&event))).into(),
+                _ => Box::<str>::from(ordered::text(&ordered::object(&self.object(&event)))).into_string().into(),
             };
             return Some(format!("{{\"type\":\"{}\",\"object\":{text}}}\n", event.name()).into());
         }

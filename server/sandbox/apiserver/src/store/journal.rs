@@ -8,7 +8,7 @@
 //! acknowledged, so that it survives the death of the process. A frame cut short at the end of the file was never acknowledged
 //! and is cut off; any other damage, in the last frame too, is an error that names file and offset.
 
-use super::{Event, State, Stored};
+use super::{Event, State};
 use crate::client::ChangeKind;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -73,17 +73,12 @@ struct StoredOperation {
 }
 
 impl<'a> Operation<'a> {
-    pub(super) fn from_event(event: &'a Event) -> io::Result<Self> {
+    pub(super) fn from_event(event: &'a Event) -> Self {
         let object = &event.change.object;
         let key = super::state::key(machinery::object::namespace(object), machinery::object::name(object));
-        let object = if event.change.kind == ChangeKind::Deleted { None } else { Some(raw(&event.stored)?) };
-        Ok(Self { group: &event.change.group, resource: &event.change.resource, key, object })
+        let object = (event.change.kind != ChangeKind::Deleted).then(|| event.stored.raw());
+        Self { group: &event.change.group, resource: &event.change.resource, key, object }
     }
-}
-
-/// A stored object's text as a part of a record.
-pub(super) fn raw(stored: &Stored) -> io::Result<&RawValue> {
-    Ok(serde_json::from_str(stored.text())?)
 }
 
 /// Appends one frame to `out`.
@@ -172,8 +167,7 @@ pub(super) fn replay(path: &Path, bytes: &[u8]) -> io::Result<Replayed> {
             serde_json::from_slice(payload).map_err(|error| damaged(path, offset, &format!("unreadable record ({error})")))?;
         for operation in record.ops {
             operations += 1;
-            let text = operation.o.map(|object| Box::<str>::from(object));
-            state.replay(&operation.g, &operation.r, &operation.k, text, record.rv);
+            state.replay(&operation.g, &operation.r, &operation.k, operation.o, record.rv);
         }
         state.raise(record.rv);
         offset += FRAME + payload.len();

@@ -242,7 +242,7 @@ impl Writer {
     fn frame(&self, state: &State, events: &[Event]) -> io::Result<Vec<u8>> {
         let mut frame = Vec::new();
         if self.journal.is_some() {
-            let operations = events.iter().map(Operation::from_event).collect::<io::Result<Vec<_>>>()?;
+            let operations: Vec<_> = events.iter().map(Operation::from_event).collect();
             journal::encode_frame(&mut frame, state.resource_version(), &operations)?;
         }
         Ok(frame)

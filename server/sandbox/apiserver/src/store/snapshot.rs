@@ -29,13 +29,7 @@ pub(super) fn encode(state: &State) -> Vec<u8> {
     let mut out = HEADER.to_vec();
     let operations: Vec<_> = state
         .all()
-        .filter_map(|(group, resource, key, stored)| match journal::raw(stored) {
-            Ok(object) => Some(Operation { group, resource, key: key.to_owned(), object: Some(object) }),
-            Err(error) => {
-                tracing::error!(group, resource, key, %error, "a stored object's text is no JSON");
-                None
-            }
-        })
+        .map(|(group, resource, key, stored)| Operation { group, resource, key: key.to_owned(), object: Some(stored.raw()) })
         .collect();
     for chunk in operations.chunks(256) {
         // Encoding into memory fails only beyond 4 GiB in one frame, which 256 objects of at most 3 MiB cannot reach.

@@ -2,7 +2,7 @@
 
 use super::Stored;
 use rpds::RedBlackTreeMapSync;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 use std::{ops::Bound, sync::Arc};
 
 type Objects = RedBlackTreeMapSync<Arc<str>, Arc<Stored>>;
@@ -168,7 +168,7 @@ impl State {
     }
 
     /// Reads back one stored operation.
-    pub(super) fn replay(&mut self, group: &str, resource: &str, key: &str, text: Option<Box<str>>, resource_version: u64) {
+    pub(super) fn replay(&mut self, group: &str, resource: &str, key: &str, text: Option<Box<RawValue>>, resource_version: u64) {
         match text {
             Some(text) => {
                 self.insert(group, resource, key.to_owned(), Arc::new(Stored::of_text(text)));

@@ -4,7 +4,7 @@
 
 use machinery::ordered;
 use parking_lot::Mutex;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 use std::sync::{
     Arc, OnceLock, Weak,
     atomic::{AtomicBool, Ordering},
@@ -12,7 +12,7 @@ use std::sync::{
 
 #[derive(Debug)]
 pub struct Stored {
-    text: OnceLock<Box<str>>,
+    text: OnceLock<Box<RawValue>>,
     tree: Mutex<Tree>,
     /// What many clusters share costs each of them nothing.
     shared: AtomicBool,
@@ -31,13 +31,18 @@ impl Stored {
     }
 
     /// Of what [`Self::text`] gave at some time.
-    pub(super) fn of_text(text: Box<str>) -> Self {
+    pub(super) fn of_text(text: Box<RawValue>) -> Self {
         Self { text: text.into(), tree: Mutex::new(Tree::LetGo(Weak::new())), shared: AtomicBool::new(false) }
     }
 
     /// Compact JSON as an API server writes it: fields in the order of Go's structures, markup escaped.
     pub fn text(&self) -> &str {
-        self.text.get_or_init(|| ordered::text(&ordered::object(&self.tree())).into())
+        self.raw().get()
+    }
+
+    /// The same, as a part of other JSON.
+    pub(super) fn raw(&self) -> &RawValue {
+        self.text.get_or_init(|| ordered::text(&ordered::object(&self.tree())))
     }
 
     pub fn tree(&self) -> Arc<Value> {
@@ -47,7 +52,7 @@ impl Stored {
             Tree::LetGo(weak) => weak.upgrade(),
         };
         // The text was written from a tree, or read from a journal whose sum was right and whose JSON was whole.
-        let read = || Arc::new(self.text.get().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default());
+        let read = || Arc::new(self.text.get().and_then(|text| serde_json::from_str(text.get()).ok()).unwrap_or_default());
         let held = held.unwrap_or_else(read);
         *tree = Tree::Held(held.clone());
         held

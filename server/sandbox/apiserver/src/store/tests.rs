@@ -30,7 +30,8 @@ fn keys_sort_as_etcd_sorts_them_and_namespaces_do_not_mix() {
     assert_eq!(names(&store.state(), None), ["a-b/x", "a/x", "a/y", "ab/x", "b/x"]);
     assert_eq!(names(&store.state(), Some("a")), ["a/x", "a/y"]);
     let state = store.state();
-    let after = |namespace, after| state.list_stored("", "configmaps", namespace, Some(after)).map(|(key, _)| key.to_string()).collect::<Vec<_>>();
+    let after =
+        |namespace, after| state.list_stored("", "configmaps", namespace, Some(after)).map(|(key, _)| key.to_string()).collect::<Vec<_>>();
     assert_eq!(after(None, "a/x"), ["a/y", "ab/x", "b/x"]);
     assert_eq!(after(Some("a"), "a/x"), ["a/y"]);
     assert_eq!(after(Some("a"), "zzz"), [""; 0]);
