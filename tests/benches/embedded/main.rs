@@ -167,8 +167,10 @@ async fn many(lab: &Beginner, most: usize) {
 
     drop((kubectl, door));
     let count = world.clusters.len();
-    let (found, all, firsts) = world.restart().await;
-    println!("restart: {count} clusters found in {found:.1?}, all answered one after another in {all:.1?}; first answer of each: {firsts}");
+    let (found, all, firsts) = world.restart(workers()).await;
+    println!(
+        "restart: {count} clusters found in {found:.1?}, all answered in {all:.1?}, asked by as many as there are processors; first answer of each: {firsts}"
+    );
 }
 
 /// Processors in use while nobody asks for anything.

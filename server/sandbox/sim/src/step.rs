@@ -93,6 +93,7 @@ pub struct Sim {
     /// The newest resource version whose change has been handed to `interested`.
     seen: u64,
     members: Vec<Member>,
+    restarts: bool,
 }
 
 impl Sim {
@@ -112,11 +113,15 @@ impl Sim {
             rng: StdRng::seed_from_u64(seed),
             seen: *server.committed().borrow(),
             members,
+            restarts: false,
         }
     }
 
     /// Runs until nothing more happens at `now`; returns when to step again although nothing changes (probes, back-off, jobs).
     pub fn step(&mut self, now: Timestamp) -> Option<Timestamp> {
+        if std::mem::take(&mut self.restarts) {
+            self.members.iter_mut().for_each(|member| member.controller.restart());
+        }
         let mut quarrelling = Vec::new();
         for _ in 0..MAXIMUM_ROUNDS {
             self.notice(now);
@@ -147,10 +152,10 @@ impl Sim {
         self.seen >= *self.server.committed().borrow() && self.members.iter().all(|member| !member.pending)
     }
 
-    /// Has every controller start anew, as after a restored snapshot or in a new process.
+    /// Has every controller start anew in the next step, as after a restored snapshot or in a new process.
     pub fn restart(&mut self) {
+        self.restarts = true;
         for member in &mut self.members {
-            member.controller.restart();
             member.pending = true;
             member.wake = Wake::default();
         }
