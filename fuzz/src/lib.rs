@@ -10,6 +10,7 @@
 
 pub mod apply;
 pub mod decode;
+pub mod falco;
 mod input;
 pub mod network_policy;
 pub mod patches;

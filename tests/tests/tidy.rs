@@ -96,7 +96,7 @@ fn rooms_depend_one_way() {
         ("checkers", &["pod-security", "network-policy"]),
         ("labs", &["checkers"]),
         ("apiserver", &["machinery", "pod-security", "rbac"]),
-        ("sim", &["apiserver", "machinery", "network-policy", "pod-security"]),
+        ("sim", &["apiserver", "machinery", "network-policy"]),
         ("sandbox", &["sim", "apiserver", "machinery"]),
         ("provision", &["sandbox"]),
         (
@@ -109,7 +109,6 @@ fn rooms_depend_one_way() {
                 "jail",
                 "sandbox",
                 "sim",
-                "apiserver",
                 "machinery",
                 "pod-security",
                 "network-policy",

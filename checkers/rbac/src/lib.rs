@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! roles and bindings (JSON) ──► Source ──┬── authorize(user, attributes) ──► Some(reason)
-//!                                        ├── who_can(attributes) ──► every subject, with its binding
+//!                                        ├── subjects, allows(subject, attributes) ──► who may, by which binding
 //!                                        ├── escalation::check(user, role or binding) ──► what its writer does not hold
 //!                                        └── findings ──► bindings that lead nowhere, rules that say nothing
 //! ```
@@ -26,7 +26,7 @@ mod who_can;
 pub use authorizer::{Attributes, User, authorize, refusal, role_of, visit};
 pub use findings::{Finding, findings};
 pub use policy::Policy;
-pub use who_can::{Grant, Subject, subjects, who_can};
+pub use who_can::{Subject, subjects};
 
 use serde_json::Value;
 use std::ops::Deref;

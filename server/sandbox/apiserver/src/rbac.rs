@@ -61,8 +61,7 @@ pub(crate) fn check_escalation(call: &Call, state: &State, new: &Value, old: Opt
     }
     ::rbac::escalation::check(state, state, asker(&call.user), new, old).map_err(|refusal| match refusal {
         Refusal::Forbidden(why) => call.forbidden(machinery::object::name(new), &why),
-        // The real server names the binding's resource with the role's name.
-        Refusal::NoRole { name, .. } => ApiError::not_found(GROUP, &call.resource.plural, &name),
+        Refusal::NoRole { resource, name } => ApiError::not_found(GROUP, resource, &name),
     })
 }
 
