@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     call::Call,
+    subresources::binding,
     verbs::{
         create, delete, delete_collection, get,
         list::{self, Selection},
@@ -105,6 +106,14 @@ async fn act(incoming: Incoming, call: &mut Call, accepted: Accepted) -> Result<
             }
             let (headers, bytes) = body_of(incoming).await?;
             let object = decode(call, &headers, bytes)?;
+            if call.is("", "bindings") {
+                // The old way to bind: as the subresource of the pod that the object is called after.
+                let pods = call.server.scheme().find("", "v1", "pods").cloned().ok_or_else(unknown)?;
+                machinery::object::name(&object).clone_into(&mut call.name);
+                call.resource = pods;
+                binding::bind(call, &object)?;
+                return Ok(subresource::success(call, accepted));
+            }
             if let Some(answer) = crate::reviews::answer(call, &object)? {
                 return Ok(respond::object(call, 201, accepted, include, &Arc::new(answer)));
             }
@@ -301,6 +310,7 @@ fn list_options(incoming: &Incoming, call: &Call) -> Result<list::Options, ApiEr
         resource_version_match: query.text("resourceVersionMatch").to_owned(),
         limit: usize::try_from(limit).unwrap_or(0),
         token: query.text("continue").to_owned(),
+        send_initial_events: query.get("sendInitialEvents").is_some(),
     })
 }
 

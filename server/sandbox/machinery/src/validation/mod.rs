@@ -56,6 +56,13 @@ pub fn create(resource: &Resource, object: &Value) -> Vec<FieldError> {
     errors
 }
 
+/// What is wrong with the addresses and families that a Service asks for; judged before one is looked for, and alone.
+pub fn service_addresses(service: &Value) -> Vec<FieldError> {
+    let mut errors = Errors::new();
+    service::cluster_addresses(&mut errors, &service["spec"]);
+    errors
+}
+
 /// `subresource` is empty for the object itself, else `status`, `scale`, …
 pub fn update(resource: &Resource, subresource: &str, new: &Value, old: &Value) -> Vec<FieldError> {
     let mut errors = Errors::new();
