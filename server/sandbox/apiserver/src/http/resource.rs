@@ -18,7 +18,7 @@ use crate::{
         update, watch,
     },
 };
-use http::{HeaderMap, header};
+use http::{HeaderMap, Method, header};
 use machinery::{
     ApiError, Resource,
     strict::{self, Format},
@@ -55,7 +55,8 @@ async fn route(incoming: Incoming, accepted: Accepted) -> Result<Answer, ApiErro
     let scheme = incoming.server.scheme();
     let path = &incoming.path;
     let Some(resource) = scheme.find(&path.group, &path.version, &path.resource).cloned() else {
-        if scheme.resources().any(|r| r.group == path.group && r.version == path.version) {
+        // Of a group that comes with the server a Status says so, of any other a line of text.
+        if scheme.is_builtin(&path.group) {
             return Err(unknown());
         }
         return Ok(endpoints::not_found());
@@ -71,7 +72,7 @@ async fn route(incoming: Incoming, accepted: Accepted) -> Result<Answer, ApiErro
         return subresource::serve(incoming, resource, accepted).await;
     }
     // `watch` of one name is a list with a field selector.
-    if !resource.verbs.contains(&incoming.verb) {
+    if !resource.verbs.contains(&incoming.verb) || *incoming.request.method() == Method::HEAD {
         return Err(endpoints::method_not_allowed());
     }
     let misplaced = match incoming.verb {
@@ -91,6 +92,7 @@ async fn route(incoming: Incoming, accepted: Accepted) -> Result<Answer, ApiErro
 async fn act(incoming: Incoming, call: &mut Call, accepted: Accepted) -> Result<Answer, ApiError> {
     match incoming.verb {
         "get" => {
+            list::not_ahead(call, incoming.query.text("resourceVersion"))?;
             let object = get::get(call)?;
             Ok(respond::object(call, 200, accepted, include(&incoming)?, &object))
         }

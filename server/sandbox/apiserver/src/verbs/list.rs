@@ -162,6 +162,15 @@ pub(crate) fn version(text: &str) -> Result<u64, FieldError> {
     })
 }
 
+/// Refuses a version that this cluster has not reached, as the cache of a real server does when it has waited for it in vain.
+pub(crate) fn not_ahead(call: &Call, wanted: &str) -> Result<(), ApiError> {
+    let current = call.server.state().resource_version();
+    match version(wanted) {
+        Ok(wanted) if wanted > current => Err(too_large(wanted, current)),
+        _ => Ok(()),
+    }
+}
+
 fn too_large(wanted: u64, current: u64) -> ApiError {
     let mut error = ApiError::new(504, "Timeout", format!("Timeout: Too large resource version: {wanted}, current: {current}"));
     error.details = json!({

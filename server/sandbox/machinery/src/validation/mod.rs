@@ -85,7 +85,15 @@ pub fn update(resource: &Resource, subresource: &str, new: &Value, old: &Value) 
         }
         _ => meta::update(&mut errors, &new["metadata"], &old["metadata"]),
     }
-    errors
+    if errors.is_empty() {
+        return errors;
+    }
+    // The API server looks at the metadata of every update before the kind's own strategy does, and names what is wrong each time.
+    let mut all = Errors::new();
+    meta::create(&mut all, &new["metadata"], resource.namespaced, names::path_segment);
+    meta::update(&mut all, &new["metadata"], &old["metadata"]);
+    all.append(&mut errors);
+    all
 }
 
 /// Warnings that the API server sends for what it accepts (deprecated fields, probable mistakes).
