@@ -82,8 +82,8 @@ fn type_of(object: &Value) -> Of {
     if group == "apidiscovery.k8s.io" {
         return Of::Discovery;
     }
-    // The oldest of all kinds says no version of its own.
-    let version = if object::kind(object) == "APIVersions" { "v1" } else { version };
+    // The oldest answers of all say no version of their own.
+    let version = if version.is_empty() && matches!(object::kind(object), "APIVersions" | "APIResourceList") { "v1" } else { version };
     types::of_kind(group, version, object::kind(object)).map_or(Of::Unknown, Of::Type)
 }
 

@@ -205,11 +205,8 @@ impl Admission for Tokens {
 
     /// A cluster of one's own, on one's own machine: RBAC says what `system:anonymous` may, as on a real API server.
     async fn stranger(&self, cluster: &str) -> Option<Access> {
-        let user = UserInfo {
-            name: "system:anonymous".to_owned(),
-            groups: vec!["system:unauthenticated".to_owned()],
-            ..UserInfo::default()
-        };
+        let user =
+            UserInfo { name: "system:anonymous".to_owned(), groups: vec!["system:unauthenticated".to_owned()], ..UserInfo::default() };
         (cluster == CLUSTER).then(|| Access { user, cluster: self.cluster.clone(), token_id: "none".to_owned(), is_learner: false })
     }
 

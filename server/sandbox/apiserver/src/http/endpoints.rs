@@ -156,7 +156,11 @@ fn open_api(incoming: &Incoming, path: &str) -> Answer {
 fn open_api_two(incoming: &Incoming, accepted: Accepted) -> Answer {
     let accept = incoming.request.headers().get(http::header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if accept.starts_with("application/com.github.proto-openapi.spec.v2") {
-        return respond::bare(200, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf", openapi::version_two_binary(&incoming.server.scheme()));
+        return respond::bare(
+            200,
+            "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+            openapi::version_two_binary(&incoming.server.scheme()),
+        );
     }
     respond::encode(200, Accepted { pretty: false, ..accepted }, &openapi::version_two(&incoming.server.scheme()))
 }

@@ -306,6 +306,7 @@ async fn delete_options(incoming: Incoming) -> Result<(crate::client::DeleteOpti
 fn list_options(incoming: &Incoming, call: &Call) -> Result<list::Options, ApiError> {
     let query = &incoming.query;
     let limit = query.number("limit")?.unwrap_or(0);
+    query.number("timeoutSeconds")?;
     Ok(list::Options {
         selection: Selection::parse(call, query.get("labelSelector"), query.get("fieldSelector"))?,
         resource_version: query.text("resourceVersion").to_owned(),

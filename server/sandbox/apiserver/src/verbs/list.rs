@@ -1,13 +1,19 @@
 //! `list`: selectors, resourceVersion and its match, pages.
 
 use crate::{call::Call, convert, store::State};
-use base64::{DecodeError, Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{
+    DecodeError, Engine, alphabet,
+    engine::general_purpose::{GeneralPurpose, NO_PAD, URL_SAFE_NO_PAD},
+};
 use machinery::{
     ApiError, FieldError, object,
     selector::{FieldSelector, LabelSelector},
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
+
+/// Go's decoder does not look at the bits behind the last byte.
+const TOKEN: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, NO_PAD.with_decode_allow_trailing_bits(true));
 
 /// Label and field selectors of one request.
 #[derive(Debug, Clone, Default)]
@@ -78,8 +84,8 @@ pub(crate) fn list(call: &Call, options: &Options) -> Result<Listed, ApiError> {
     check(options)?;
     let current = call.server.state();
     let (state, after) = if options.token.is_empty() {
-        let wanted = version(&options.resource_version)
-            .map_err(|error| ApiError::bad_request(format!("invalid resource version: {error}")))?;
+        let wanted =
+            version(&options.resource_version).map_err(|error| ApiError::bad_request(format!("invalid resource version: {error}")))?;
         if wanted > current.resource_version() {
             return Err(too_large(wanted, current.resource_version()));
         }
@@ -205,7 +211,7 @@ fn write_token(resource_version: u64, last: &str) -> String {
 
 fn read_token(token: &str) -> Result<(u64, String), ApiError> {
     let refuse = |why: &str| ApiError::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
-    let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|error| refuse(&not_base64(&error)))?;
+    let bytes = TOKEN.decode(token).map_err(|error| refuse(&not_base64(&error)))?;
     let value: Value = serde_json::from_slice(&bytes).map_err(|error| refuse(&not_json(&bytes, &error)))?;
     if value["v"] != "meta.k8s.io/v1" {
         return Err(refuse("server does not recognize this encoded version"));
