@@ -21,7 +21,7 @@ pub(crate) fn admit(call: &Call, transaction: &Transaction, operation: Operation
         return Ok(());
     }
     let why = format!("unable to create new content in namespace {name} because it is being terminated");
-    let mut error = call.forbidden(object::name(new), &why);
+    let mut error = call.forbidden(super::called(new), &why);
     if !error.details.is_object() {
         error.details = json!({});
     }

@@ -36,6 +36,7 @@ pub(crate) fn insert(call: &mut Call, transaction: &mut Transaction, mut new: Va
     effects::allot(call, transaction, &mut new, None)?;
     generate_name(call, transaction, &mut new);
     fill_system_fields(call, &mut new);
+    call.warn(strategy::renew(&call.resource, &mut new));
     strategy::prepare_create(&call.resource, &mut new);
     let errors = validation::create(&call.resource, &new);
     if !errors.is_empty() {

@@ -10,7 +10,7 @@ use crate::{
     store::{Event, History},
     verbs::list::{self, Selection},
 };
-use machinery::{ApiError, object};
+use machinery::{ApiError, FieldError, object};
 use serde_json::{Value, json};
 use std::{collections::VecDeque, sync::Arc};
 use tokio::sync::watch;
@@ -63,7 +63,8 @@ impl WatchEvent {
 
 pub(crate) fn watch(call: &Call, options: &Options) -> Result<Watcher, ApiError> {
     check(options)?;
-    let start = list::version(&options.resource_version)?;
+    // A watch says so as an error of the server.
+    let start = list::version(&options.resource_version).map_err(|error| ApiError::new(500, "", error.to_string()))?;
     let committed = call.server.committed();
     let initial = options.send_initial_events.unwrap_or(start == 0);
     let mut pending = VecDeque::new();
@@ -80,21 +81,23 @@ pub(crate) fn watch(call: &Call, options: &Options) -> Result<Watcher, ApiError>
     Ok(Watcher { call: call.clone(), selection: options.selection.clone(), committed, position, pending, ended: false })
 }
 
+/// What is wrong with the options, all of it (`ValidateListOptions` of a watch).
 fn check(options: &Options) -> Result<(), ApiError> {
-    let refuse = |field: &str, message: &str| {
-        let error = machinery::FieldError::forbidden(field, message);
-        Err(ApiError::invalid("meta.k8s.io", "ListOptions", "", &[error]))
-    };
-    match (options.send_initial_events, options.resource_version_match.as_str()) {
-        (None, "") => Ok(()),
-        (None, _) => refuse("resourceVersionMatch", "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"),
-        (Some(_), "NotOlderThan") => Ok(()),
-        (Some(_), "") => refuse("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"),
-        (Some(_), _) => {
-            let message = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
-            refuse("resourceVersionMatch", message)
+    const MATCH: &str = "resourceVersionMatch";
+    let mut errors = Vec::new();
+    let (initial, matching) = (options.send_initial_events.is_some(), options.resource_version_match.as_str());
+    if initial && matching != "NotOlderThan" {
+        errors.push(FieldError::forbidden(MATCH, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
+    }
+    if !matching.is_empty() {
+        if !initial {
+            errors.push(FieldError::forbidden(MATCH, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"));
+        }
+        if matching != "NotOlderThan" {
+            errors.push(FieldError::not_supported(MATCH, &json!(matching), &["NotOlderThan"]));
         }
     }
+    if errors.is_empty() { Ok(()) } else { Err(ApiError::invalid("meta.k8s.io", "ListOptions", "", &errors)) }
 }
 
 impl Watcher {
