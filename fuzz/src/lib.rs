@@ -11,6 +11,7 @@
 pub mod apply;
 pub mod decode;
 mod input;
+pub mod kyverno;
 pub mod network_policy;
 pub mod patches;
 pub mod pod_security;

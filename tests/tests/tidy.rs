@@ -90,6 +90,7 @@ fn rooms_depend_one_way() {
         ("rbac", &[]),
         ("prometheus", &[]),
         ("falco", &[]),
+        ("kyverno", &["machinery", "pod-security"]),
         ("machinery", &[]),
         ("jail", &[]),
         ("store", &[]),
@@ -116,6 +117,7 @@ fn rooms_depend_one_way() {
                 "rbac",
                 "prometheus",
                 "falco",
+                "kyverno",
             ],
         ),
     ]);

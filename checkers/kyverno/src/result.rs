@@ -47,7 +47,7 @@ pub struct RuleResult {
     /// `autogen-…` for a rule that stands for the controllers of pods; empty for the policies that have no rules.
     pub rule: String,
     pub rule_type: RuleType,
-    /// `namespace/Kind/name`, without the namespace where there is none.
+    /// `namespace/Kind/name`, without the namespace where there is none. Of a rule that changes other objects: the other object.
     pub resource: String,
     #[serde(rename = "result")]
     pub status: Status,
