@@ -13,6 +13,7 @@ pub mod cel_policies;
 pub mod decode;
 mod input;
 pub mod jmespath;
+pub mod kyverno;
 pub mod network_policy;
 pub mod patches;
 pub mod pod_security;

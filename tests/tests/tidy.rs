@@ -92,6 +92,7 @@ fn rooms_depend_one_way() {
         ("prometheus", &["go-regexp"]),
         ("falco", &[]),
         ("kyverno-jmespath", &["go-regexp", "machinery"]),
+        ("kyverno", &["go-regexp", "kyverno-jmespath", "machinery", "pod-security"]),
         ("machinery", &[]),
         ("jail", &[]),
         ("store", &[]),
@@ -118,6 +119,7 @@ fn rooms_depend_one_way() {
                 "rbac",
                 "prometheus",
                 "falco",
+                "kyverno",
             ],
         ),
     ]);

@@ -15,26 +15,36 @@
 //!
 //! Pure: no I/O, no clock. Bad policies give findings, never a panic, and everything that can grow (nesting, lists, expressions, patterns) has a bound.
 
+mod autogen;
 mod cel;
+mod cleanup;
+mod condition;
+mod context;
+mod engine;
 mod evidence;
+mod exceptions;
+mod generate;
+mod matching;
+mod mutate;
+mod overlay;
 mod policy;
 mod result;
+mod subject;
+mod text;
 mod trigger;
+pub mod unit_test;
+mod validate;
+mod variables;
+mod verify_images;
 
-pub use evidence::Evidence;
+pub use evidence::{Evidence, PolicyValues, Values};
 pub use policy::{Finding, Policies};
 pub use result::{RuleResult, RuleType, Status};
-pub use trigger::{Operation, Trigger, UserInfo};
+pub use trigger::{KindOf, Operation, Trigger, UserInfo};
 
 use serde_json::Value;
 
 /// Applies every policy to every object, in Kyverno's order: objects one after another; of each, mutation first, then images, validation, generation.
 pub fn apply(policies: &Policies, resources: &[Value], evidence: &Evidence) -> Vec<RuleResult> {
-    let mut results = Vec::new();
-    for resource in resources {
-        let trigger = Trigger::of(resource, evidence);
-        let mut object = resource.clone();
-        results.extend(cel::apply(&policies.cel, &trigger, &mut object, evidence));
-    }
-    results
+    engine::apply(policies, resources, evidence)
 }

@@ -47,7 +47,7 @@ pub struct RuleResult {
     /// `autogen-…` for a rule that stands for the controllers of pods; empty for the policies that have no rules.
     pub rule: String,
     pub rule_type: RuleType,
-    /// `namespace/Kind/name`, without the namespace where there is none.
+    /// `namespace/Kind/name`, without the namespace where there is none. Of a rule that changes other objects: the other object.
     pub resource: String,
     #[serde(rename = "result")]
     pub status: Status,
@@ -66,15 +66,7 @@ pub struct RuleResult {
 }
 
 impl RuleResult {
-    pub fn new(
-        kind: &'static str,
-        policy: &str,
-        rule: &str,
-        rule_type: RuleType,
-        resource: &Value,
-        status: Status,
-        message: impl Into<String>,
-    ) -> Self {
+    pub fn new(kind: &'static str, policy: &str, rule: &str, rule_type: RuleType, resource: &Value, status: Status, message: impl Into<String>) -> Self {
         Self {
             policy: policy.to_owned(),
             kind,

@@ -79,7 +79,7 @@ impl Trigger {
             kind: evidence.parent_of(KindOf::of(object)),
             object: object.clone(),
             namespace_labels: evidence.namespace_labels(namespace),
-            user: evidence.user.clone(),
+            user: evidence.user.clone().unwrap_or_default(),
         }
     }
 }
