@@ -9,8 +9,10 @@
 //! never panic by themselves, other than where a property that always holds does not.
 
 pub mod apply;
+pub mod cel_policies;
 pub mod decode;
 mod input;
+pub mod jmespath;
 pub mod kyverno;
 pub mod network_policy;
 pub mod patches;

@@ -157,7 +157,7 @@ enum Part {
     AnyFraction,
 }
 
-const NAMED: [(&str, Part); 24] = [
+const NAMED: [(&str, Part); 23] = [
     ("January", Part::LongMonth),
     ("Monday", Part::LongWeekday),
     ("MST", Part::ZoneName),
@@ -181,7 +181,6 @@ const NAMED: [(&str, Part); 24] = [
     ("5", Part::Second(false)),
     ("Jan", Part::Month),
     ("Mon", Part::Weekday),
-    ("_2006", Part::LongYear),
 ];
 
 const OFFSETS: [&str; 5] = ["070000", "07:00:00", "0700", "07:00", "07"];
@@ -291,8 +290,7 @@ fn number(text: &str, fixed: bool) -> Option<(i64, &str)> {
 
 /// A name of a list, in any case, by its first `length` letters or whole.
 fn name<'a>(text: &'a str, names: &[&str], length: usize) -> Option<(i64, &'a str)> {
-    let names = names.iter().enumerate();
-    names.into_iter().find_map(|(index, name)| {
+    names.iter().enumerate().find_map(|(index, name)| {
         let name = &name[..name.len().min(length)];
         let begins = text.get(..name.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(name));
         begins.then(|| (i64::try_from(index).unwrap_or(0), &text[name.len()..]))

@@ -81,9 +81,8 @@ impl fmt::Display for Image {
 }
 
 fn with_registry(image: &str) -> String {
-    let has_one = image.split_once('/').is_some_and(|(first, _)| {
-        first.contains(['.', ':']) || first == "localhost" || first.to_lowercase() != first
-    });
+    let has_one =
+        image.split_once('/').is_some_and(|(first, _)| first.contains(['.', ':']) || first == "localhost" || first.to_lowercase() != first);
     if has_one { image.to_owned() } else { format!("{DEFAULT_REGISTRY}/{image}") }
 }
 

@@ -1,8 +1,7 @@
 //! Running a tree. A key that an object lacks is an error of its own kind, which most nodes take for null and a plain path hands on.
 
 use crate::{
-    Env, Error,
-    functions,
+    Env, Error, functions,
     parser::{Comparator, Node},
     value::{Numbers, Value},
 };
@@ -204,9 +203,21 @@ impl<'a> Run<'a> {
         }
         let length = i64::try_from(items.len()).unwrap_or(i64::MAX);
         let capped = |at: i64| match at {
-            at if at < 0 && at.saturating_add(length) < 0 => if step < 0 { -1 } else { 0 },
+            at if at < 0 && at.saturating_add(length) < 0 => {
+                if step < 0 {
+                    -1
+                } else {
+                    0
+                }
+            }
             at if at < 0 => at + length,
-            at if at >= length => if step < 0 { length - 1 } else { length },
+            at if at >= length => {
+                if step < 0 {
+                    length - 1
+                } else {
+                    length
+                }
+            }
             at => at,
         };
         let mut at = start.map_or(if step < 0 { length - 1 } else { 0 }, capped);

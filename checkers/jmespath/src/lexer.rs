@@ -232,7 +232,8 @@ pub(crate) fn json_message(text: &str, error: &serde_json::Error) -> String {
     let line_begin: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
     let at = (line_begin + error.column().saturating_sub(1)).min(text.len());
     let letter = text.get(at..).and_then(|rest| rest.chars().next()).unwrap_or(' ');
-    let place = if error.to_string().starts_with("trailing characters") { "after top-level value" } else { "looking for beginning of value" };
+    let place =
+        if error.to_string().starts_with("trailing characters") { "after top-level value" } else { "looking for beginning of value" };
     format!("invalid character {letter:?} {place}")
 }
 

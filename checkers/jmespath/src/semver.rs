@@ -73,7 +73,11 @@ impl Part {
             }
             return text.parse().map(Self::Number).map_err(|_| out_of_range(text));
         }
-        if is_alphanumeric(text) { Ok(Self::Text(text.to_owned())) } else { Err(format!("Invalid character(s) found in prerelease {text:?}")) }
+        if is_alphanumeric(text) {
+            Ok(Self::Text(text.to_owned()))
+        } else {
+            Err(format!("Invalid character(s) found in prerelease {text:?}"))
+        }
     }
 }
 

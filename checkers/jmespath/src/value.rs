@@ -75,7 +75,6 @@ impl<'a> Value<'a> {
 
     /// A count, which is a float64.
     pub fn count(number: usize) -> Self {
-        #[expect(clippy::cast_precision_loss, reason = "no text or list is that long")]
         Self::Number(number as f64)
     }
 
@@ -162,14 +161,13 @@ impl<'a> Value<'a> {
         match (self, other) {
             (Self::Null, Self::Null) => true,
             (Self::Bool(a), Self::Bool(b)) => a == b,
-            #[expect(clippy::float_cmp, reason = "as Go compares them")]
             (Self::Number(a), Self::Number(b)) => a == b,
             (Self::Int(a), Self::Int(b)) => a == b,
             (Self::Text(a), Self::Text(b)) => a == b,
             (Self::Maps(_), b) | (b, Self::Maps(_)) if !matches!((self, b), (Self::Maps(_), Self::Maps(_))) && b.is_list() => false,
             (a, b) if a.is_list() && b.is_list() && a.size() == b.size() => {
-                let sides = a.elements().unwrap_or_default().into_iter().zip(b.elements().unwrap_or_default());
-                sides.into_iter().all(|(a, b)| a.equals(&b, work))
+                let mut sides = a.elements().unwrap_or_default().into_iter().zip(b.elements().unwrap_or_default());
+                sides.all(|(a, b)| a.equals(&b, work))
             }
             (a, b) if a.is_object() && b.is_object() && a.size() == b.size() => {
                 a.fields().unwrap_or_default().into_iter().all(|(key, value)| b.field(&key).is_some_and(|other| value.equals(&other, work)))
@@ -223,6 +221,5 @@ impl<'a> Value<'a> {
 
 /// The integer that a float64 is, where it is one that it can tell from its neighbours.
 pub(crate) fn whole(number: f64) -> Option<i64> {
-    #[expect(clippy::cast_possible_truncation, reason = "it is whole and small enough")]
     (number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0).then_some(number as i64)
 }

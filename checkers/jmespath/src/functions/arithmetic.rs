@@ -53,12 +53,10 @@ fn duration<'a>(nanoseconds: i64) -> Value<'a> {
     Value::text(go_duration::format(nanoseconds))
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "as Go converts it")]
 fn from_seconds<'a>(seconds: f64) -> Value<'a> {
     duration((seconds * 1e9) as i64)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "as Go converts it")]
 fn seconds(nanoseconds: i64) -> f64 {
     (nanoseconds / 1_000_000_000) as f64 + (nanoseconds % 1_000_000_000) as f64 / 1e9
 }
@@ -131,7 +129,6 @@ pub(super) fn modulo<'a>(_: &mut Run<'a>, given: Vec<Value<'a>>) -> Answer<'a> {
         }
     };
     Ok(match operands(NAME, &given)? {
-        #[expect(clippy::cast_precision_loss, reason = "as Go converts it")]
         (Scalar(left), Scalar(right)) => Value::Number(whole_numbers(left, right)? as f64),
         (Quantity(left), Quantity(right)) => {
             Value::text(whole(whole_numbers(left.approximate(), right.approximate())?, left.quantity.format).to_string())
@@ -153,6 +150,7 @@ pub(super) fn round<'a>(_: &mut Run<'a>, given: Vec<Value<'a>>) -> Answer<'a> {
 }
 
 fn scalar(number: f64) -> Result<Amount, Error> {
-    let unparsable = || Error::Failed("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'".to_owned());
+    let unparsable =
+        || Error::Failed("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'".to_owned());
     Amount::parse(&general(number)).ok_or_else(unparsable)
 }

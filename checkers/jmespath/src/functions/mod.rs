@@ -171,7 +171,9 @@ pub(crate) fn call<'a>(run: &mut Run<'a>, name: &str, arguments: Vec<Value<'a>>)
     };
     let (_, wanted, function) = &FUNCTIONS[found];
     // What a function reads and makes is about as large as what it is given.
-    run.charge(arguments.iter().map(|argument| if matches!(argument, Value::Text(_)) { argument.size() / 8 } else { argument.size() }).sum())?;
+    run.charge(
+        arguments.iter().map(|argument| if matches!(argument, Value::Text(_)) { argument.size() / 8 } else { argument.size() }).sum(),
+    )?;
     match wanted {
         Fixed(wanted) => {
             if wanted.len() != arguments.len() {
@@ -219,7 +221,6 @@ fn string<'v>(value: &'v Value<'_>) -> &'v str {
 fn shown(value: &Value<'_>) -> Option<String> {
     Some(match value {
         Value::Text(text) => text.to_string(),
-        #[expect(clippy::cast_possible_truncation, reason = "Kyverno writes them as float32")]
         Value::Number(number) => (*number as f32).to_string(),
         Value::Bool(truth) => truth.to_string(),
         _ => return None,
@@ -231,7 +232,6 @@ fn integer(number: f64) -> Result<i64, String> {
     if number.fract() != 0.0 || !number.is_finite() {
         return Err(format!("expected an integer number but got: {}", crate::number::general(number)));
     }
-    #[expect(clippy::cast_possible_truncation, reason = "the bounds are those of an int64")]
     if number.abs() < 9.3e18 {
         Ok(number as i64)
     } else {

@@ -35,8 +35,8 @@ impl Amount {
 
     /// As Go approximates it: the digits times a power of ten.
     pub fn approximate(&self) -> f64 {
-        let digits = if self.places >= 0 { self.quantity.nano / power(9 - self.places) } else { self.quantity.nano / NANO / power(-self.places) };
-        #[expect(clippy::cast_precision_loss, reason = "it is an approximation")]
+        let digits =
+            if self.places >= 0 { self.quantity.nano / power(9 - self.places) } else { self.quantity.nano / NANO / power(-self.places) };
         let base = digits as f64;
         if self.places == 0 { base } else { base * 10_f64.powi(-self.places) }
     }

@@ -33,9 +33,11 @@ fn write(run: &mut Run<'_>, tree: &Hir, random: &mut StdRng, out: &mut String) -
     match tree.kind() {
         HirKind::Empty | HirKind::Look(_) => {}
         HirKind::Literal(literal) => *out += &String::from_utf8_lossy(&literal.0),
-        HirKind::Class(Class::Unicode(class)) => out.extend(pick(class.iter().map(|range| (range.start(), range.end())), random)),
+        HirKind::Class(Class::Unicode(class)) => {
+            out.extend(pick(&class.iter().map(|range| (range.start().into(), range.end().into())).collect::<Vec<_>>(), random))
+        }
         HirKind::Class(Class::Bytes(class)) => {
-            out.extend(pick(class.iter().map(|range| (char::from(range.start()), char::from(range.end()))), random));
+            out.extend(pick(&class.iter().map(|range| (range.start().into(), range.end().into())).collect::<Vec<_>>(), random));
         }
         HirKind::Repetition(repetition) => {
             let most = repetition.max.unwrap_or(MOST.max(repetition.min));
@@ -55,13 +57,10 @@ fn write(run: &mut Run<'_>, tree: &Hir, random: &mut StdRng, out: &mut String) -
 }
 
 /// A letter of the ranges; a printable one of ASCII where there is any.
-fn pick(ranges: impl Iterator<Item = (char, char)> + Clone, random: &mut StdRng) -> Option<char> {
-    let printable = ranges.clone().filter_map(|(begin, end)| {
-        let (begin, end) = (u32::from(begin).max(0x20), u32::from(end).min(0x7e));
-        (begin <= end).then_some((begin, end))
-    });
+fn pick(ranges: &[(u32, u32)], random: &mut StdRng) -> Option<char> {
+    let printable = ranges.iter().map(|(begin, end)| ((*begin).max(0x20), (*end).min(0x7e))).filter(|(begin, end)| begin <= end);
     let printable: Vec<_> = printable.collect();
-    let ranges = if printable.is_empty() { ranges.map(|(begin, end)| (begin.into(), end.into())).collect() } else { printable };
+    let ranges = if printable.is_empty() { ranges.to_vec() } else { printable };
     let total: u32 = ranges.iter().map(|(begin, end)| end - begin + 1).sum();
     if total == 0 {
         return None;

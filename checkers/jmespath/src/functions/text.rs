@@ -62,7 +62,6 @@ pub(super) fn to_boolean<'a>(_: &mut Run<'a>, given: Given<'a>) -> Answer<'a> {
 }
 
 pub(super) fn replace<'a>(run: &mut Run<'a>, given: Given<'a>) -> Answer<'a> {
-    #[expect(clippy::cast_possible_truncation, reason = "as Go converts it")]
     let times = usize::try_from(number(&given[3]) as i64).unwrap_or(usize::MAX);
     replaced(run, &given, times)
 }
@@ -100,7 +99,6 @@ pub(super) fn trim_prefix<'a>(run: &mut Run<'a>, given: Given<'a>) -> Answer<'a>
 }
 
 pub(super) fn truncate<'a>(run: &mut Run<'a>, given: Given<'a>) -> Answer<'a> {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "as Go converts it; below zero is zero")]
     let length = number(&given[1]) as usize;
     run.text(string(&given[0]).chars().take(length).collect())
 }

@@ -11,8 +11,8 @@ use serde_json::{Map, Value as Json, json};
 use x509_parser::{
     certificate::X509Certificate,
     certification_request::X509CertificationRequest,
-    der_parser::num_bigint::BigUint,
     extensions::{DistributionPointName, GeneralName, ParsedExtension, X509Extension},
+    num_bigint::BigUint,
     oid_registry::Oid,
     pem::Pem,
     prelude::FromDer,
