@@ -79,7 +79,8 @@ fn generate(rule: &Value, controllers: &[&str]) -> Vec<Value> {
     generated
 }
 
-fn prefixed(prefix: &str, name: &str) -> String {
+/// The name of a generated rule, which is cut where it is too long.
+pub fn prefixed(prefix: &str, name: &str) -> String {
     format!("{prefix}-{name}").chars().take(LONGEST_NAME).collect()
 }
 

@@ -171,12 +171,21 @@ impl<'a> Run<'a> {
     fn record(&self, results: &mut Vec<RuleResult>, rule: &Value, rule_type: RuleType, response: Response, patched: Option<&Value>) {
         let name = rule.get("name").and_then(Value::as_str).unwrap_or_default();
         let status = if response.status == Status::Fail && !self.policy.is_scored() { Status::Warn } else { response.status };
-        let mut result = RuleResult::new(self.policy.kind(), &self.policy.key(), name, rule_type, response.about.as_ref().unwrap_or(&self.original), status, response.message);
+        let written = self.written(name);
+        let mut result = RuleResult::new(self.policy.kind(), &self.policy.key(), written, rule_type, response.about.as_ref().unwrap_or(&self.original), status, response.message);
+        result.generated_rule = (written != name).then(|| name.to_owned());
         result.patched = patched.cloned();
         result.targets.extend(response.target);
         result.generated = response.generated;
         result.exceptions = response.exceptions;
         results.push(result);
+    }
+
+    /// The name in the policy of a rule that may have been generated from one there.
+    fn written<'n>(&'n self, name: &'n str) -> &'n str {
+        let names = || self.policy.rules().filter_map(|rule| rule.get("name").and_then(Value::as_str));
+        let generated = |of: &str| ["autogen-cronjob", "autogen"].iter().any(|prefix| autogen::prefixed(prefix, of) == name);
+        if names().any(|of| of == name) { name } else { names().find(|of| generated(of)).unwrap_or(name) }
     }
 
     /// Loads the context of the rule and asks its preconditions; the response that ends the rule, if one does.

@@ -3,7 +3,7 @@
 mod answers;
 mod read;
 
-pub use answers::{Answer, is_namespaced, plural_of};
+pub use answers::{Answer, is_namespaced};
 
 use crate::trigger::{KindOf, UserInfo};
 use jiff::Timestamp;

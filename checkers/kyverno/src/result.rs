@@ -44,8 +44,11 @@ pub struct RuleResult {
     pub policy: String,
     /// The kind of the policy.
     pub kind: &'static str,
-    /// `autogen-…` for a rule that stands for the controllers of pods; empty for the policies that have no rules.
+    /// The rule as the policy has it; empty for the policies that have no rules.
     pub rule: String,
+    /// `autogen-…`: the rule that Kyverno generated from it for the controllers of pods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generated_rule: Option<String>,
     pub rule_type: RuleType,
     /// `namespace/Kind/name`, without the namespace where there is none. Of a rule that changes other objects: the other object.
     pub resource: String,
@@ -71,6 +74,7 @@ impl RuleResult {
             policy: policy.to_owned(),
             kind,
             rule: rule.to_owned(),
+            generated_rule: None,
             rule_type,
             resource: resource_id(resource),
             status,

@@ -96,12 +96,9 @@ fn on_object(expected: &Value, id: &str, results: &[RuleResult], files: &Files) 
     let text = |field: &str| expected.get(field).and_then(Value::as_str).unwrap_or_default();
     let policy = text("policy").rsplit('/').next().unwrap_or_default();
     let rule = text("rule");
-    let is_rule = |name: &str| {
-        rule.is_empty() || name == rule || name.strip_prefix("autogen-").is_some_and(|r| r == rule || r.strip_prefix("cronjob-") == Some(rule))
-    };
     let about = |result: &&RuleResult| {
         result.policy.rsplit('/').next() == Some(policy)
-            && is_rule(&result.rule)
+            && (rule.is_empty() || result.rule == rule || result.generated_rule.as_deref() == Some(rule))
             && (result.resource == id || result.targets.iter().any(|target| id_of(target) == id))
     };
     let found: Vec<&RuleResult> = results.iter().filter(about).collect();

@@ -15,7 +15,8 @@ fn results(policies: &str, resources: &str, aux: &Value) -> Vec<String> {
     assert!(wrong.is_empty(), "{wrong:?}");
     let mut evidence = Evidence { now: Timestamp::UNIX_EPOCH, ..Evidence::default() };
     evidence.add(aux);
-    apply(&policies, &documents(resources), &evidence).iter().map(|r| format!("{} {} {}", r.status, r.rule, r.resource)).collect()
+    let line = |r: &kyverno::RuleResult| format!("{} {} {}", r.status, r.generated_rule.as_ref().unwrap_or(&r.rule), r.resource);
+    apply(&policies, &documents(resources), &evidence).iter().map(line).collect()
 }
 
 fn check(policies: &str, resources: &str, aux: &Value, want: &[&str]) {

@@ -132,7 +132,7 @@ impl Judge<'_> {
     }
 }
 
-fn message(run: &mut Run<'_>, validation: &Value) -> String {
+pub(super) fn message(run: &mut Run<'_>, validation: &Value) -> String {
     let expression = text(validation, "messageExpression");
     let made = Program::parse(expression).and_then(|program| run.run(&program));
     if let (false, Ok(Cel::String(message))) = (expression.is_empty(), made) {

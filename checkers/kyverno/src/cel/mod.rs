@@ -18,6 +18,7 @@ mod matching;
 mod mutating;
 mod policy;
 mod request;
+mod subrule;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,8 @@ mod validating;
 mod value;
 
 use crate::{evidence::Evidence, result::RuleResult, trigger::Trigger};
+pub(crate) use subrule::{Outcome, judge};
+
 use kinds::Kinds;
 use request::Request;
 use serde_json::Value;

@@ -27,12 +27,6 @@ pub enum QueryError {
     Failed(String),
 }
 
-impl QueryError {
-    pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::NotFound(_))
-    }
-}
-
 /// What all rules of one run share: the evidence, compiled expressions, and how much may still be done.
 #[derive(Debug)]
 pub struct Runtime<'a> {
@@ -139,10 +133,6 @@ impl<'a> Context<'a> {
 
     pub fn set_object(&mut self, object: &Value) {
         self.replace(&["request", "object"], object.clone());
-    }
-
-    pub fn clear_object(&mut self) {
-        self.replace(&["request", "object"], Value::Null);
     }
 
     pub fn set_old_object(&mut self, object: &Value) {
@@ -390,7 +380,7 @@ mod tests {
         context.set_object(&json!({"metadata": {"name": "b"}}));
         context.restore();
         assert_eq!(context.query("request.object.metadata.name"), Ok(json!("a")));
-        assert!(context.query("both").unwrap_err().is_not_found());
+        assert!(matches!(context.query("both"), Err(QueryError::NotFound(_))));
     }
 
     #[test]

@@ -13,16 +13,16 @@ pub fn apply(patch: &Value, object: &Value) -> Result<Value, String> {
     match settled {
         Ok(()) => merge::merge(object, &patch),
         // A condition that does not hold leaves the object as it is.
-        Err(Refusal::Condition(_) | Refusal::Global(_)) => Ok(object.clone()),
+        Err(Refusal::Condition | Refusal::Global) => Ok(object.clone()),
         Err(Refusal::Other(why)) => Err(format!("failed to preProcess rule: {why}")),
     }
 }
 
 enum Refusal {
     /// Leaves an element of a list out, or the whole patch.
-    Condition(String),
+    Condition,
     /// Leaves the whole patch out.
-    Global(String),
+    Global,
     Other(String),
 }
 
@@ -45,8 +45,12 @@ fn settle(patch: &mut Value, object: Option<&Value>, depth: usize) -> Result<(),
 
 fn settle_map(patch: &mut Map<String, Value>, object: Option<&Value>, depth: usize) -> Result<(), Refusal> {
     settle_additions(patch, object);
-    conditions(patch, object, Kind::Global).map_err(Refusal::Global)?;
-    conditions(patch, object, Kind::Condition).map_err(Refusal::Condition)?;
+    if !conditions_hold(patch, object, Kind::Global) {
+        return Err(Refusal::Global);
+    }
+    if !conditions_hold(patch, object, Kind::Condition) {
+        return Err(Refusal::Condition);
+    }
     for (key, value) in patch.iter_mut().filter(|(key, _)| !is_any(key)) {
         settle(value, object.and_then(|object| object.get(key)), depth + 1)?;
     }
@@ -65,18 +69,13 @@ fn settle_additions(patch: &mut Map<String, Value>, object: Option<&Value>) -> u
     keys.len()
 }
 
-fn conditions(patch: &mut Map<String, Value>, object: Option<&Value>, kind: Kind) -> Result<(), String> {
-    for (key, value) in patch.iter_mut() {
-        let Some(anchor) = anchor::parse(key).filter(|anchor| anchor.kind == kind) else { continue };
-        let Some(of_object) = object.and_then(|object| object.get(anchor.key)) else {
-            return Err(format!("could not found \"{}\" key in the resource", anchor.key));
-        };
+fn conditions_hold(patch: &mut Map<String, Value>, object: Option<&Value>, kind: Kind) -> bool {
+    patch.iter_mut().all(|(key, value)| {
+        let Some(anchor) = anchor::parse(key).filter(|anchor| anchor.kind == kind) else { return true };
+        let Some(of_object) = object.and_then(|object| object.get(anchor.key)) else { return false };
         let added = value.as_object_mut().map_or(0, |map| settle_additions(map, Some(of_object)));
-        if added == 0 {
-            overlay::matches(&as_text(of_object), &as_text(value)).map_err(|mismatch| mismatch.message)?;
-        }
-    }
-    Ok(())
+        added > 0 || overlay::matches(&as_text(of_object), &as_text(value)).is_ok()
+    })
 }
 
 /// Scalars are compared by their text.
@@ -99,7 +98,7 @@ fn settle_list(patch: &mut Vec<Value>, object: Option<&Value>, depth: usize) -> 
         }
         let global = has_anchors(&patch[at], &|key| anchor::is(key, &[Kind::Global]), depth);
         let mut passed = false;
-        let mut refused = None;
+        let mut refused = false;
         let mut pattern = patch[at].clone();
         let whole = [None];
         let each: Vec<Option<&Value>> = elements.map_or_else(|| whole.to_vec(), |elements| elements.iter().map(Some).collect());
@@ -111,13 +110,13 @@ fn settle_list(patch: &mut Vec<Value>, object: Option<&Value>, depth: usize) -> 
                         append_named(patch, &pattern, name);
                     }
                 }
-                Err(Refusal::Condition(_)) => {}
-                Err(Refusal::Global(why)) if element.is_some() => refused = Some(why),
+                Err(Refusal::Condition) => {}
+                Err(Refusal::Global) if element.is_some() => refused = true,
                 Err(other) => return Err(other),
             }
         }
-        if !passed && let Some(why) = refused {
-            return Err(Refusal::Global(why));
+        if !passed && refused {
+            return Err(Refusal::Global);
         }
     }
     Ok(())
