@@ -69,7 +69,15 @@ pub struct RuleResult {
 }
 
 impl RuleResult {
-    pub fn new(kind: &'static str, policy: &str, rule: &str, rule_type: RuleType, resource: &Value, status: Status, message: impl Into<String>) -> Self {
+    pub fn new(
+        kind: &'static str,
+        policy: &str,
+        rule: &str,
+        rule_type: RuleType,
+        resource: &Value,
+        status: Status,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
             policy: policy.to_owned(),
             kind,
