@@ -171,9 +171,9 @@ impl<'a> Run<'a> {
     fn record(&self, results: &mut Vec<RuleResult>, rule: &Value, rule_type: RuleType, response: Response, patched: Option<&Value>) {
         let name = rule.get("name").and_then(Value::as_str).unwrap_or_default();
         let status = if response.status == Status::Fail && !self.policy.is_scored() { Status::Warn } else { response.status };
-        let written = self.written(name);
-        let mut result = RuleResult::new(self.policy.kind(), &self.policy.key(), written, rule_type, response.about.as_ref().unwrap_or(&self.original), status, response.message);
-        result.generated_rule = (written != name).then(|| name.to_owned());
+        let short = self.short_name(name);
+        let mut result = RuleResult::new(self.policy.kind(), &self.policy.key(), &short, rule_type, response.about.as_ref().unwrap_or(&self.original), status, response.message);
+        result.generated_rule = (short != name).then(|| name.to_owned());
         result.patched = patched.cloned();
         result.targets.extend(response.target);
         result.generated = response.generated;
@@ -181,11 +181,14 @@ impl<'a> Run<'a> {
         results.push(result);
     }
 
-    /// The name in the policy of a rule that may have been generated from one there.
-    fn written<'n>(&'n self, name: &'n str) -> &'n str {
+    /// `autogen-X` for `autogen-cronjob-X`, where the policy has a rule X: all controllers of pods under one name.
+    fn short_name(&self, name: &str) -> String {
         let names = || self.policy.rules().filter_map(|rule| rule.get("name").and_then(Value::as_str));
-        let generated = |of: &str| ["autogen-cronjob", "autogen"].iter().any(|prefix| autogen::prefixed(prefix, of) == name);
-        if names().any(|of| of == name) { name } else { names().find(|of| generated(of)).unwrap_or(name) }
+        if names().any(|of| of == name) {
+            return name.to_owned();
+        }
+        let of = names().find(|of| autogen::prefixed("autogen-cronjob", of) == name);
+        of.map_or_else(|| name.to_owned(), |of| autogen::prefixed("autogen", of))
     }
 
     /// Loads the context of the rule and asks its preconditions; the response that ends the rule, if one does.

@@ -44,9 +44,9 @@ pub struct RuleResult {
     pub policy: String,
     /// The kind of the policy.
     pub kind: &'static str,
-    /// The rule as the policy has it; empty for the policies that have no rules.
+    /// `autogen-X` for what stands for rule X on the controllers of pods; empty for the policies that have no rules.
     pub rule: String,
-    /// `autogen-…`: the rule that Kyverno generated from it for the controllers of pods.
+    /// Kyverno's own name of the rule, where it is another: `autogen-cronjob-X`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generated_rule: Option<String>,
     pub rule_type: RuleType,

@@ -98,7 +98,7 @@ fn on_object(expected: &Value, id: &str, results: &[RuleResult], files: &Files) 
     let rule = text("rule");
     let about = |result: &&RuleResult| {
         result.policy.rsplit('/').next() == Some(policy)
-            && (rule.is_empty() || result.rule == rule || result.generated_rule.as_deref() == Some(rule))
+            && (rule.is_empty() || result.rule == rule || result.generated_rule.as_deref() == Some(rule) || result.rule.strip_prefix("autogen-") == Some(rule))
             && (result.resource == id || result.targets.iter().any(|target| id_of(target) == id))
     };
     let found: Vec<&RuleResult> = results.iter().filter(about).collect();

@@ -29,7 +29,7 @@ fn policy(rules: &str) -> String {
     format!("apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {{name: p}}\nspec:\n  rules:\n{indented}")
 }
 
-const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: n, labels: {app: web, tier: front}}\nspec:\n  containers:\n  - {name: c, image: 'nginx:1'}\n  - {name: d, image: 'ghcr.io/x/y:latest'}\n";
+const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: ns, labels: {app: web, tier: front}}\nspec:\n  containers:\n  - {name: c, image: 'nginx:1'}\n  - {name: d, image: 'ghcr.io/x/y:latest'}\n";
 
 #[test]
 fn match_and_exclude() {
@@ -37,7 +37,7 @@ fn match_and_exclude() {
         ("match: {any: [{resources: {kinds: [Pod]}}]}", true),
         ("match: {any: [{resources: {kinds: [Deployment]}}, {resources: {kinds: [v1/Pod]}}]}", true),
         ("match: {all: [{resources: {kinds: [Pod]}}, {resources: {namespaces: [m]}}]}", false),
-        ("match: {resources: {kinds: ['*/Pod'], namespaces: ['?']}}", true),
+        ("match: {resources: {kinds: ['*/Pod'], namespaces: ['n?']}}", true),
         ("match: {any: [{resources: {kinds: ['*'], names: [b, 'a*']}}]}", true),
         ("match: {any: [{resources: {kinds: [Pod], selector: {matchLabels: {'a*': 'w?b'}}}}]}", true),
         ("match: {any: [{resources: {kinds: [Pod], selector: {matchExpressions: [{key: tier, operator: NotIn, values: [front]}]}}}]}", false),
@@ -48,16 +48,16 @@ fn match_and_exclude() {
         ("match: {any: [{resources: {kinds: [Pod]}, subjects: [{kind: Group, name: admins}]}]}", false),
         ("match: {any: [{resources: {kinds: [Pod]}, clusterRoles: [edit]}]}", true),
         ("match: {any: [{resources: {kinds: [Pod/exec]}}]}", false),
-        ("match: {any: [{resources: {kinds: [Pod]}}]}, exclude: {any: [{resources: {namespaces: [n]}}]}", false),
-        ("match: {any: [{resources: {kinds: [Pod]}}]}, exclude: {all: [{resources: {namespaces: [n]}}, {resources: {names: [b]}}]}", true),
+        ("match: {any: [{resources: {kinds: [Pod]}}]}, exclude: {any: [{resources: {namespaces: [ns]}}]}", false),
+        ("match: {any: [{resources: {kinds: [Pod]}}]}, exclude: {all: [{resources: {namespaces: [ns]}}, {resources: {names: [b]}}]}", true),
         ("match: {any: [{resources: {kinds: [Pod]}}]}, exclude: {any: [{subjects: [{kind: User, name: bob}]}]}", false),
     ] {
         let rules = format!("- {{name: r, {filter}, validate: {{deny: {{}}}}}}");
         let aux = json!({
             "userinfo": {"clusterRoles": ["edit"], "userInfo": {"username": "bob", "groups": ["devs"]}},
-            "variables": {"namespaceSelector": [{"name": "n", "labels": {"env": "prod"}}]},
+            "variables": {"namespaceSelector": [{"name": "ns", "labels": {"env": "prod"}}]},
         });
-        let want: &[&str] = if matches { &["fail r n/Pod/a"] } else { &[] };
+        let want: &[&str] = if matches { &["fail r ns/Pod/a"] } else { &[] };
         check(&policy(&rules), POD, &aux, want);
     }
 }
@@ -71,7 +71,7 @@ fn anchors() {
         ("{spec: {containers: [{(name): x, image: '!*:latest'}]}}", "skip"),
         ("{spec: {containers: [{<(image): 'ghcr.io/*', name: d}]}}", "pass"),
         ("{spec: {=(hostNetwork): false}}", "pass"),
-        ("{spec: {hostNetwork: false}}", "pass"),
+        ("{spec: {hostNetwork: false}}", "fail"),
         ("{spec: {hostNetwork: true}}", "fail"),
         ("{spec: {X(hostNetwork): 'null'}}", "pass"),
         ("{spec: {X(containers): 'null'}}", "fail"),
@@ -81,9 +81,9 @@ fn anchors() {
         ("{metadata: {labels: {'x*': '?*'}}}", "fail"),
         ("{(metadata): {name: b}, spec: {hostNetwork: true}}", "skip"),
     ] {
-        let rules = format!("- {{name: r, match: {{any: [{{resources: {{kinds: [Pod]}}}}]}}, validate: {{message: no, pattern: {pattern}}}}}");
+        let rules = format!("- {{name: r, match: {{any: [{{resources: {{kinds: [Pod]}}}}]}}, validate: {{message: wrong, pattern: {pattern}}}}}");
         let aux = json!({});
-        check(&policy(&rules), POD, &aux, &[&format!("{want} r n/Pod/a")]);
+        check(&policy(&rules), POD, &aux, &[&format!("{want} r ns/Pod/a")]);
     }
 }
 
@@ -104,24 +104,24 @@ fn deny_foreach_and_variables() {
         ("anyPattern: [{spec: {hostNetwork: true}}, {metadata: {name: a}}]", "pass"),
         ("anyPattern: [{spec: {hostNetwork: true}}, {metadata: {name: b}}]", "fail"),
     ] {
-        let rules = format!("- {{name: r, match: {{any: [{{resources: {{kinds: [Pod]}}}}]}}, validate: {{message: no, {validate}}}}}");
-        check(&policy(&rules), POD, &json!({}), &[&format!("{want} r n/Pod/a")]);
+        let rules = format!("- {{name: r, match: {{any: [{{resources: {{kinds: [Pod]}}}}]}}, validate: {{message: wrong, {validate}}}}}");
+        check(&policy(&rules), POD, &json!({}), &[&format!("{want} r ns/Pod/a")]);
     }
 }
 
 #[test]
 fn context_is_answered_from_the_evidence() {
-    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m", "namespace": "n"}, "data": {"k": "a"}});
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m", "namespace": "ns"}, "data": {"k": "a"}});
     for (context, key, aux, want) in [
         ("variable: {jmesPath: request.object.metadata.name}", "{{ v }}", json!({}), "fail"),
         ("variable: {jmesPath: request.object.none, default: a}", "{{ v }}", json!({}), "fail"),
         ("variable: {value: {x: [a]}, jmesPath: 'x[0]'}", "{{ v }}", json!({}), "fail"),
         ("configMap: {name: m, namespace: '{{ request.namespace }}'}", "{{ v.data.k }}", json!({"context": {"spec": {"resources": [map]}}}), "fail"),
-        ("configMap: {name: none, namespace: n}", "{{ v.data.k }}", json!({"context": {"spec": {"resources": [map]}}}), "error"),
-        ("configMap: {name: m, namespace: n}", "{{ v.data.k }}", json!({"variables": {"policies": [{"name": "p", "rules": [{"name": "r", "values": {"v.data.k": "a"}}]}]}}), "fail"),
-        ("configMap: {name: m, namespace: n}", "{{ v.data.k }}", json!({}), "error"),
+        ("configMap: {name: none, namespace: ns}", "{{ v.data.k }}", json!({"context": {"spec": {"resources": [map]}}}), "error"),
+        ("configMap: {name: m, namespace: ns}", "{{ v.data.k }}", json!({"variables": {"policies": [{"name": "p", "rules": [{"name": "r", "values": {"v.data.k": "a"}}]}]}}), "fail"),
+        ("configMap: {name: m, namespace: ns}", "{{ v.data.k }}", json!({}), "error"),
         (
-            "apiCall: {urlPath: '/api/v1/namespaces/n/configmaps', jmesPath: 'items[0].data.k'}",
+            "apiCall: {urlPath: '/api/v1/namespaces/ns/configmaps', jmesPath: 'items[0].data.k'}",
             "{{ v }}",
             json!({"context": {"spec": {"resources": [map]}}}),
             "fail",
@@ -136,22 +136,22 @@ fn context_is_answered_from_the_evidence() {
         ),
     ] {
         let rules = format!(
-            "- {{name: r, match: {{any: [{{resources: {{kinds: [Pod]}}}}]}}, context: [{{name: v, {context}}}], validate: {{message: no, deny: {{conditions: {{any: [{{key: '{key}', operator: Equals, value: a}}]}}}}}}}}"
+            "- {{name: r, match: {{any: [{{resources: {{kinds: [Pod]}}}}]}}, context: [{{name: v, {context}}}], validate: {{message: wrong, deny: {{conditions: {{any: [{{key: '{key}', operator: Equals, value: a}}]}}}}}}}}"
         );
-        check(&policy(&rules), POD, &aux, &[&format!("{want} r n/Pod/a")]);
+        check(&policy(&rules), POD, &aux, &[&format!("{want} r ns/Pod/a")]);
     }
 }
 
 #[test]
 fn rules_for_the_controllers_of_pods() {
     let template = "spec: {containers: [{name: c, image: 'nginx:latest'}]}";
-    let deployment = format!("apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: d, namespace: n}}\nspec: {{template: {{{template}}}}}\n");
+    let deployment = format!("apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: d, namespace: ns}}\nspec: {{template: {{{template}}}}}\n");
     let cron = format!(
-        "apiVersion: batch/v1\nkind: CronJob\nmetadata: {{name: j, namespace: n}}\nspec: {{jobTemplate: {{spec: {{template: {{{template}}}}}}}}}\n"
+        "apiVersion: batch/v1\nkind: CronJob\nmetadata: {{name: j, namespace: ns}}\nspec: {{jobTemplate: {{spec: {{template: {{{template}}}}}}}}}\n"
     );
     let objects = format!("{POD}---\n{deployment}---\n{cron}");
-    let rule = "- name: r\n  match: {any: [{resources: {kinds: [Pod]}}]}\n  validate: {message: no, pattern: {spec: {containers: [{image: '!*:latest'}]}}}\n";
-    let all = ["fail r n/Pod/a", "fail autogen-r n/Deployment/d", "fail autogen-cronjob-r n/CronJob/j"];
+    let rule = "- name: r\n  match: {any: [{resources: {kinds: [Pod]}}]}\n  validate: {message: wrong, pattern: {spec: {containers: [{image: '!*:latest'}]}}}\n";
+    let all = ["fail r ns/Pod/a", "fail autogen-r ns/Deployment/d", "fail autogen-cronjob-r ns/CronJob/j"];
     check(&policy(rule), &objects, &json!({}), &all);
     let annotated = policy(rule).replace("{name: p}", "{name: p, annotations: {pod-policies.kyverno.io/autogen-controllers: none}}");
     check(&annotated, &objects, &json!({}), &all[..1]);
@@ -160,13 +160,13 @@ fn rules_for_the_controllers_of_pods() {
     let by_name = policy(&rule.replace("kinds: [Pod]", "kinds: [Pod], names: ['*']"));
     check(&by_name, &objects, &json!({}), &all[..1]);
     let by_variable = "- name: r\n  match: {any: [{resources: {kinds: [Pod]}}]}\n  validate:\n    message: no\n    deny: {conditions: {any: [{key: '{{ request.object.spec.containers[0].image }}', operator: Equals, value: '*:latest'}]}}\n";
-    check(&policy(by_variable), &objects, &json!({}), &["pass r n/Pod/a", all[1], all[2]]);
+    check(&policy(by_variable), &objects, &json!({}), &["pass r ns/Pod/a", all[1], all[2]]);
 }
 
 #[test]
 fn mutation() {
     for (mutate, pointer, want) in [
-        ("patchStrategicMerge: {metadata: {labels: {+(app): x, +(new): y}}}", "/metadata/labels", json!({"app": "web", "tier": "front", "new": "y"})),
+        ("patchStrategicMerge: {metadata: {labels: {+(app): x, +(new): z}}}", "/metadata/labels", json!({"app": "web", "tier": "front", "new": "z"})),
         ("patchesJson6902: |-\n      - {op: add, path: /metadata/annotations/a~1b, value: c}", "/metadata/annotations", json!({"a/b": "c"})),
         (
             "foreach: [{list: 'request.object.spec.containers', patchStrategicMerge: {spec: {containers: [{name: '{{ element.name }}', image: 'r/{{ element.image }}'}]}}}]",
@@ -193,7 +193,7 @@ fn existing_objects_are_mutated() {
     let rules = "- name: r\n  match: {any: [{resources: {kinds: [Pod]}}]}\n  mutate:\n    targets: [{apiVersion: v1, kind: Secret, name: 's*', namespace: '{{ request.namespace }}'}]\n    patchStrategicMerge: {metadata: {labels: {seen: '{{ target.metadata.name }}'}}}\n";
     let secret = |name: &str, namespace: &str| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace}});
     let mut evidence = Evidence::default();
-    evidence.add(&json!({"targetResources": [secret("s1", "n"), secret("t", "n"), secret("s2", "m")]}));
+    evidence.add(&json!({"targetResources": [secret("s1", "ns"), secret("t", "ns"), secret("s2", "m")]}));
     let results = apply(&Policies::read(&documents(&policy(rules))), &documents(POD), &evidence);
     let targets: Vec<_> = results.iter().flat_map(|result| &result.targets).collect();
     assert_eq!(targets.len(), 1);
@@ -203,11 +203,11 @@ fn existing_objects_are_mutated() {
 #[test]
 fn generation() {
     let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: team}\n";
-    let source = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "default", "uid": "x", "labels": {"c": "y"}}, "data": {"k": "dg=="}});
+    let source = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "default", "uid": "x", "labels": {"c": "on-call"}}, "data": {"k": "dg=="}});
     for (generate, want) in [
         ("{apiVersion: v1, kind: ConfigMap, name: made, namespace: '{{ request.object.metadata.name }}', data: {data: {a: b}}}", vec!["team/made"]),
         ("{apiVersion: v1, kind: Secret, name: copy, namespace: team, clone: {name: s, namespace: default}}", vec!["team/copy"]),
-        ("{namespace: team, cloneList: {namespace: default, kinds: [v1/Secret], selector: {matchLabels: {c: 'y'}}}}", vec!["team/s"]),
+        ("{namespace: team, cloneList: {namespace: default, kinds: [v1/Secret], selector: {matchLabels: {c: 'on-call'}}}}", vec!["team/s"]),
         (
             "{foreach: [{list: \"['a','b']\", apiVersion: v1, kind: ConfigMap, name: 'm-{{ element }}', namespace: team, data: {data: {k: '{{ element }}'}}}]}",
             vec!["team/m-a", "team/m-b"],
@@ -230,11 +230,11 @@ fn generation() {
 
 #[test]
 fn pod_security_with_exclusions() {
-    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  hostNetwork: true\n  containers:\n  - {name: c, image: 'x:1', securityContext: {privileged: true}}\n  - {name: d, image: 'y:1', securityContext: {capabilities: {add: [SYS_TIME]}}}\n";
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  hostNetwork: true\n  containers:\n  - {name: c, image: 'x:1', securityContext: {privileged: true}}\n  - {name: d, image: 'z:1', securityContext: {capabilities: {add: [SYS_TIME]}}}\n";
     for (exclude, want) in [
         ("[]", "fail"),
-        ("[{controlName: Host Namespaces}, {controlName: Privileged Containers, images: ['x:*']}, {controlName: Capabilities, images: ['y:*']}]", "pass"),
-        ("[{controlName: Host Namespaces}, {controlName: Privileged Containers, images: ['y:*']}, {controlName: Capabilities, images: ['y:*']}]", "fail"),
+        ("[{controlName: Host Namespaces}, {controlName: Privileged Containers, images: ['x:*']}, {controlName: Capabilities, images: ['z:*']}]", "pass"),
+        ("[{controlName: Host Namespaces}, {controlName: Privileged Containers, images: ['z:*']}, {controlName: Capabilities, images: ['z:*']}]", "fail"),
         (
             "[{controlName: Host Namespaces}, {controlName: Privileged Containers, images: ['*']}, {controlName: Capabilities, images: ['*'], restrictedField: 'spec.containers[*].securityContext.capabilities.add', values: [SYS_TIME]}]",
             "pass",
@@ -256,13 +256,13 @@ fn expressions() {
     for (cel, want) in [
         ("expressions: [{expression: 'object.spec.containers.all(c, c.image.contains(\":\"))'}]", "pass"),
         ("expressions: [{expression: 'object.metadata.name == \"b\"'}]", "fail"),
-        ("variables: [{name: n, expression: 'object.metadata.name'}], expressions: [{expression: 'variables.n == \"a\"'}]", "pass"),
+        ("variables: [{name: own, expression: 'object.metadata.name'}], expressions: [{expression: 'variables.own == \"a\"'}]", "pass"),
     ] {
-        let rules = format!("- name: r\n  match: {{any: [{{resources: {{kinds: [Pod]}}}}]}}\n  validate: {{message: no, cel: {{{cel}}}}}\n");
-        check(&policy(&rules), POD, &json!({}), &[&format!("{want} r n/Pod/a")]);
+        let rules = format!("- name: r\n  match: {{any: [{{resources: {{kinds: [Pod]}}}}]}}\n  validate: {{message: wrong, cel: {{{cel}}}}}\n");
+        check(&policy(&rules), POD, &json!({}), &[&format!("{want} r ns/Pod/a")]);
     }
     let rules = "- name: r\n  match: {any: [{resources: {kinds: [Pod]}}]}\n  celPreconditions: [{name: c, expression: 'object.metadata.name == \"b\"'}]\n  validate: {cel: {expressions: [{expression: 'false'}]}}\n";
-    check(&policy(rules), POD, &json!({}), &["skip r n/Pod/a"]);
+    check(&policy(rules), POD, &json!({}), &["skip r ns/Pod/a"]);
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn exceptions_and_actions() {
     let rule = "- name: r\n  match: {any: [{resources: {kinds: [Pod]}}]}\n  validate: {failureAction: Enforce, deny: {}}\n";
     let exception = |name: &str, conditions: Value| {
         json!({"exceptions": [{
-            "apiVersion": "kyverno.io/v2", "kind": "PolicyException", "metadata": {"name": "e", "namespace": "n"},
+            "apiVersion": "kyverno.io/v2", "kind": "PolicyException", "metadata": {"name": "e", "namespace": "ns"},
             "spec": {"exceptions": [{"policyName": "p", "ruleNames": ["r*"]}], "match": {"any": [{"resources": {"kinds": ["Pod"], "names": [name]}}]}, "conditions": conditions},
         }]})
     };
@@ -285,13 +285,13 @@ fn exceptions_and_actions() {
         // An update of what broke the rule before is let through where the rule is enforced.
         (json!({"variables": {"globalValues": {"request.operation": "UPDATE"}}}), "skip"),
     ] {
-        check(&policy(rule), POD, &aux, &[&format!("{want} r n/Pod/a")]);
+        check(&policy(rule), POD, &aux, &[&format!("{want} r ns/Pod/a")]);
     }
     let unscored = policy(rule).replace("{name: p}", "{name: p, annotations: {policies.kyverno.io/scored: 'false'}}");
-    check(&unscored, POD, &json!({}), &["warn r n/Pod/a"]);
+    check(&unscored, POD, &json!({}), &["warn r ns/Pod/a"]);
     let two = policy(&format!("{rule}{}", rule.replace("name: r\n", "name: s\n")));
-    check(&two, POD, &json!({}), &["fail r n/Pod/a", "fail s n/Pod/a"]);
-    check(&two.replace("spec:\n", "spec:\n  applyRules: One\n"), POD, &json!({}), &["fail r n/Pod/a"]);
+    check(&two, POD, &json!({}), &["fail r ns/Pod/a", "fail s ns/Pod/a"]);
+    check(&two.replace("spec:\n", "spec:\n  applyRules: One\n"), POD, &json!({}), &["fail r ns/Pod/a"]);
 }
 
 #[test]
@@ -306,12 +306,12 @@ fn images_are_verified_by_what_the_evidence_says() {
         (signed("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"), "pass"),
         (signed("-----BEGIN PUBLIC KEY-----\nBBBB\n-----END PUBLIC KEY-----"), "fail"),
     ] {
-        check(&policy(&rules), POD, &aux, &[&format!("{want} r n/Pod/a")]);
+        check(&policy(&rules), POD, &aux, &[&format!("{want} r ns/Pod/a")]);
     }
     let keyless = rules.replace(&format!("keys: {{publicKeys: \"{key}\"}}"), "keyless: {issuer: 'https://i', subject: 'https://s/*'}");
     let by = |subject: &str| json!({"images": [{"image": "ghcr.io/x/y:latest", "signatures": [{"issuer": "https://i", "subject": subject}]}]});
-    check(&policy(&keyless), POD, &by("https://s/a"), &["pass r n/Pod/a"]);
-    check(&policy(&keyless), POD, &by("https://t/a"), &["fail r n/Pod/a"]);
+    check(&policy(&keyless), POD, &by("https://s/a"), &["pass r ns/Pod/a"]);
+    check(&policy(&keyless), POD, &by("https://t/a"), &["fail r ns/Pod/a"]);
 }
 
 #[test]
@@ -325,7 +325,7 @@ fn cleanup() {
         ("{any: [{key: '{{ target.metadata.labels.app }}', operator: Equals, value: web}]}", "pass"),
         ("{any: [{key: '{{ target.metadata.labels.app }}', operator: Equals, value: db}]}", "fail"),
     ] {
-        check(&policy(conditions), POD, &json!({}), &[&format!("{want}  n/Pod/a")]);
+        check(&policy(conditions), POD, &json!({}), &[&format!("{want}  ns/Pod/a")]);
     }
 }
 

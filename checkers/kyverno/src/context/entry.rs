@@ -47,6 +47,10 @@ impl Context<'_> {
 
     fn load_config_map(&mut self, name: &str, config_map: &Value) -> Result<(), QueryError> {
         let evidence = self.runtime.evidence;
+        // Nobody said anything of the cluster: what was given as a value under the name stands.
+        if evidence.knows_no_cluster() {
+            return Ok(());
+        }
         let of_map = self.text(name, config_map.get("name"))?;
         let namespace = match self.text(name, config_map.get("namespace"))? {
             empty if empty.is_empty() => "default".to_owned(),
@@ -58,8 +62,6 @@ impl Context<'_> {
                 self.put(&[name], data);
                 Ok(())
             }
-            // Nobody said anything of the cluster: what was given as a value under the name stands.
-            None if evidence.knows_no_cluster() => Ok(()),
             None => failed(format!(
                 "failed to retrieve config map for context entry {name}: failed to get configmap {namespace}/{of_map} : configmaps \"{of_map}\" not found"
             )),
@@ -68,6 +70,9 @@ impl Context<'_> {
 
     fn load_call(&mut self, name: &str, call: &Value) -> Result<(), QueryError> {
         let evidence = self.runtime.evidence;
+        if evidence.knows_no_cluster() && evidence.http.is_empty() {
+            return Ok(());
+        }
         let mut fields = call.as_object().cloned().unwrap_or_default();
         let path = fields.remove("jmesPath");
         let default = fields.remove("default");
@@ -82,7 +87,6 @@ impl Context<'_> {
         };
         let found = match answer {
             Answer::Found(value) => value,
-            Answer::Unknown => return Ok(()),
             Answer::Missing(_) if default.is_some() => {
                 self.put(&[name], default.unwrap_or_default());
                 return Ok(());
@@ -99,12 +103,14 @@ impl Context<'_> {
 
     fn load_global(&mut self, name: &str, reference: &Value) -> Result<(), QueryError> {
         let evidence = self.runtime.evidence;
+        if evidence.global.is_empty() {
+            return Ok(());
+        }
         let of_entry = self.text(name, reference.get("name"))?;
         let path = self.text(name, reference.get("jmesPath"))?;
         let (entry, projection) = of_entry.split_once('.').unwrap_or((&of_entry, ""));
         let value = match evidence.global(entry, projection) {
             Answer::Found(value) => value,
-            Answer::Unknown => return Ok(()),
             Answer::Missing(why) => return failed(format!("failed to load global context entry {name}: {why}")),
         };
         let value = if path.is_empty() { value } else { self.runtime.search(&path, &value)? };
@@ -114,12 +120,12 @@ impl Context<'_> {
 
     fn load_image(&mut self, name: &str, registry: &Value) -> Result<(), QueryError> {
         let evidence = self.runtime.evidence;
+        if evidence.images.is_empty() {
+            return Ok(());
+        }
         let reference = self.text(name, registry.get("reference"))?;
         let path = self.text(name, registry.get("jmesPath"))?;
         let Some(found) = evidence.image(&reference) else {
-            if evidence.images.is_empty() {
-                return Ok(());
-            }
             return failed(format!("failed to fetch image descriptor: {reference}, error: nothing is known of the image"));
         };
         let parsed = Image::parse(&reference).map_err(QueryError::Failed)?;

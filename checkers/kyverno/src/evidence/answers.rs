@@ -11,8 +11,6 @@ pub enum Answer {
     Found(Value),
     /// The cluster was asked, and has it not; the server's words.
     Missing(String),
-    /// Nobody said what a cluster would answer.
-    Unknown,
 }
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
@@ -58,7 +56,7 @@ impl Evidence {
             return found;
         }
         if self.knows_no_cluster() || method != "GET" {
-            return if self.http.is_empty() { Answer::Unknown } else { Answer::Missing("nothing is recorded for it".to_owned()) };
+            return Answer::Missing("nothing is recorded for it".to_owned());
         }
         let (path, query) = url_path.split_once('?').unwrap_or((url_path, ""));
         let steps: Vec<&str> = path.split('/').filter(|step| !step.is_empty()).collect();
@@ -100,10 +98,7 @@ impl Evidence {
     }
 
     pub fn http_answer(&self, url: &str, method: &str) -> Answer {
-        match self.recorded("url", url, method) {
-            Answer::Missing(_) if self.http.is_empty() => Answer::Unknown,
-            answer => answer,
-        }
+        self.recorded("url", url, method)
     }
 
     fn recorded(&self, field: &str, wanted: &str, method: &str) -> Answer {
@@ -121,7 +116,6 @@ impl Evidence {
         match self.global.get(entry) {
             Some(value) if projection.is_empty() => Answer::Found(value.clone()),
             Some(value) => value.get(projection).cloned().map_or_else(|| Answer::Missing("projection not found".to_owned()), Answer::Found),
-            None if self.global.is_empty() => Answer::Unknown,
             None => Answer::Missing(format!("failed to fetch entry key={entry}")),
         }
     }

@@ -8,12 +8,13 @@ use serde_json::{Map, Value};
 const LONGEST_LIST: usize = 10_000;
 
 pub fn apply(patches: &str, object: &Value) -> Result<Value, String> {
-    let operations: Vec<Value> = match serde_json::from_str(patches) {
+    let operations: Value = match serde_json::from_str(patches) {
         Ok(operations) => operations,
-        Err(_) => serde_saphyr::from_str(patches).map_err(|error| format!("failed to decode patches: {error}"))?,
+        Err(_) => machinery::strict::from_yaml(patches).map_err(|error| format!("failed to decode patches: {error}"))?,
     };
+    let operations = operations.as_array().ok_or("failed to decode patches: they have to be a list")?;
     let mut object = object.clone();
-    for operation in &operations {
+    for operation in operations {
         one(operation, &mut object)?;
     }
     Ok(object)
