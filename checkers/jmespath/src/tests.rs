@@ -200,7 +200,7 @@ fn arithmetic() {
             ("modulo(`25`, `3`)", json!(1)),
             ("modulo('10Ki', '1000')", json!("240")),
             ("modulo('1h', '7m1s')", json!("3m52s")),
-            ("round(`3.14159`, `2`)", json!(3.14)),
+            ("round(`9.8765`, `2`)", json!(9.88)),
             ("round(`2.5`, `0`)", json!(3)),
         ],
     );

@@ -3,22 +3,25 @@
 //!
 //! The parser's tree is walked here; functions of the standard are the `kube-cel` crate's, Kyverno's are in `library`.
 
+mod forms;
+mod functions;
+
+pub(super) use functions::standard;
+
 use super::{
     library::Library,
     value::{as_key, compare, equal, key, list, map, none, of_key, optional, some, sorted},
 };
-use kube_cel::{
-    KubeCelExt,
-    cel::{
-        Context, ExecutionError, IdedExpr, Value as Cel,
-        common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, ListExpr, LiteralValue, MapExpr, SelectExpr, StructExpr, operators},
-        parser::Parser,
-    },
+use functions::{extent, type_value};
+use kube_cel::cel::{
+    IdedExpr, Value as Cel,
+    common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, ListExpr, LiteralValue, MapExpr, SelectExpr, StructExpr, operators},
+    parser::Parser,
 };
 use std::{
     cmp::Ordering,
     collections::{BTreeMap, HashMap},
-    sync::{Arc, LazyLock},
+    sync::Arc,
 };
 
 /// Longest text of one expression.
@@ -29,9 +32,6 @@ const LONGEST_ROW: usize = 2000;
 /// Steps that all expressions of one policy may take on one object.
 const BUDGET: u64 = 5_000_000;
 const OUT_OF_BUDGET: &str = "operation cancelled: actual cost limit exceeded";
-
-/// The functions of the standard, registered once.
-static STANDARD: LazyLock<Context<'static>> = LazyLock::new(|| Context::default().with_all());
 
 pub(super) type Answer = Result<Cel, String>;
 
@@ -261,20 +261,6 @@ impl<'a> Run<'a> {
         Ok(map(collected))
     }
 
-    /// The elements of a list, or the keys of a map.
-    fn range(&mut self, tree: &IdedExpr) -> Result<Vec<(Cel, Cel)>, String> {
-        let range = self.eval(tree)?;
-        let pairs: Vec<(Cel, Cel)> = match range {
-            Cel::List(items) => {
-                items.iter().enumerate().map(|(at, item)| (Cel::Int(i64::try_from(at).unwrap_or(i64::MAX)), item.clone())).collect()
-            }
-            Cel::Map(entries) => sorted(&entries).into_iter().map(|(key, value)| (of_key(key), value)).collect(),
-            _ => return Err("no such overload".to_owned()),
-        };
-        self.charge(pairs.len())?;
-        Ok(pairs)
-    }
-
     /// What the parser has made of `all`, `exists`, `exists_one`, `map` and `filter`.
     fn comprehension(&mut self, comprehension: &ComprehensionExpr) -> Answer {
         let range = self.eval(&comprehension.iter_range)?;
@@ -338,42 +324,6 @@ impl<'a> Run<'a> {
             arguments.push(self.eval(argument)?);
         }
         self.function(&name, member, arguments)
-    }
-
-    fn function(&mut self, name: &str, member: bool, arguments: Vec<Cel>) -> Answer {
-        if let Some(answer) = self.library.call(name, &arguments) {
-            return answer;
-        }
-        match (name, arguments.as_slice()) {
-            ("orValue", [held, other]) => {
-                return Ok(optional(held).map_or_else(|| held.clone(), |held| held.unwrap_or_else(|| other.clone())));
-            }
-            ("or", [held, other]) if optional(held).is_some() => {
-                return Ok(if optional(held).flatten().is_some() { held.clone() } else { other.clone() });
-            }
-            ("hasValue", [held]) => {
-                return optional(held).map(|held| Cel::Bool(held.is_some())).ok_or_else(|| "no such overload".to_owned());
-            }
-            ("value", [held]) if optional(held).is_some() => {
-                return optional(held).flatten().ok_or_else(|| "optional.none() dereference".to_owned());
-            }
-            ("optional.none", []) => return Ok(none()),
-            ("optional.of", [value]) => return Ok(some(value.clone())),
-            ("optional.ofNonZeroValue", [value]) => return Ok(if is_zero(value) { none() } else { some(value.clone()) }),
-            ("size", [value]) => return size(value),
-            ("dyn", [value]) => return Ok(value.clone()),
-            ("type", [value]) => return Ok(type_value(type_name(value))),
-            ("string", [value]) => {
-                if let Some(text) = super::value::text(value) {
-                    self.charge(text.len() / 8)?;
-                    return Ok(super::value::string(&text));
-                }
-            }
-            _ => {}
-        }
-        let size: usize = arguments.iter().map(extent).sum();
-        self.charge(size)?;
-        standard(name, member, arguments)
     }
 
     /// Operators; nothing where the call is of a function.
@@ -541,120 +491,6 @@ impl<'a> Run<'a> {
             },
         }
     }
-
-    /// What is written like a call and binds a variable: `cel.bind`, `optMap`, `transformList` and their kin.
-    fn special(&mut self, call: &CallExpr) -> Option<Answer> {
-        let target = call.target.as_deref()?;
-        let name = call.func_name.as_str();
-        let variable = |tree: &IdedExpr| if let Expr::Ident(name) = &tree.expr { Some(name.clone()) } else { None };
-        match (name, call.args.as_slice()) {
-            ("bind", [bound, value, inner]) if matches!(&target.expr, Expr::Ident(prefix) if prefix == "cel") => {
-                let bound = variable(bound)?;
-                let value = self.eval(value);
-                Some(self.bound(vec![(bound, value)], inner))
-            }
-            ("optMap" | "optFlatMap", [bound, inner]) => {
-                let bound = variable(bound)?;
-                let held = match self.eval(target) {
-                    Ok(held) => held,
-                    Err(error) => return Some(Err(error)),
-                };
-                Some(match optional(&held) {
-                    None => Err("no such overload".to_owned()),
-                    Some(None) => Ok(none()),
-                    Some(Some(held)) => {
-                        let answer = self.bound(vec![(bound, Ok(held))], inner);
-                        if name == "optMap" { answer.map(some) } else { answer }
-                    }
-                })
-            }
-            ("sortBy", [bound, inner]) => {
-                let bound = variable(bound)?;
-                Some(self.sort_by(target, &bound, inner))
-            }
-            ("existsOne", [bound, inner]) => {
-                let bound = variable(bound)?;
-                Some(self.loop_over(target, name, (None, bound), None, inner))
-            }
-            (
-                "all" | "exists" | "existsOne" | "exists_one" | "transformList" | "transformMap" | "transformMapEntry",
-                [first, second, inner],
-            ) => {
-                let (first, second) = (variable(first)?, variable(second)?);
-                Some(self.loop_over(target, name, (Some(first), second), None, inner))
-            }
-            ("transformList" | "transformMap" | "transformMapEntry", [first, second, condition, inner]) => {
-                let (first, second) = (variable(first)?, variable(second)?);
-                Some(self.loop_over(target, name, (Some(first), second), Some(condition), inner))
-            }
-            _ => None,
-        }
-    }
-
-    fn bound(&mut self, variables: Vec<(String, Answer)>, inner: &IdedExpr) -> Answer {
-        let begin = self.scopes.len();
-        self.scopes.extend(variables);
-        let answer = self.eval(inner);
-        self.scopes.truncate(begin);
-        answer
-    }
-
-    fn sort_by(&mut self, target: &IdedExpr, bound: &str, inner: &IdedExpr) -> Answer {
-        let mut keyed = Vec::new();
-        for (_, item) in self.range(target)? {
-            keyed.push((self.bound(vec![(bound.to_owned(), Ok(item.clone()))], inner)?, item));
-        }
-        let comparable = keyed.windows(2).all(|pair| compare(&pair[0].0, &pair[1].0).is_some());
-        if !comparable {
-            return Err("no such overload".to_owned());
-        }
-        keyed.sort_by(|(a, _), (b, _)| compare(a, b).unwrap_or(Ordering::Equal));
-        Ok(list(keyed.into_iter().map(|(_, item)| item).collect()))
-    }
-
-    /// Loops with a key and a value. `all` and `exists` outlast an error where another element decides.
-    fn loop_over(
-        &mut self,
-        target: &IdedExpr,
-        name: &str,
-        (first, second): (Option<String>, String),
-        condition: Option<&IdedExpr>,
-        inner: &IdedExpr,
-    ) -> Answer {
-        let (mut items, mut entries, mut held, mut failure) = (Vec::new(), HashMap::new(), 0, None);
-        for (at, item) in self.range(target)? {
-            let mut variables = vec![(second.clone(), Ok(item))];
-            variables.extend(first.clone().map(|first| (first, Ok(at.clone()))));
-            if let Some(condition) = condition
-                && !matches!(self.bound(variables.clone(), condition)?, Cel::Bool(true))
-            {
-                continue;
-            }
-            let answer = self.bound(variables, inner);
-            match (name, answer) {
-                ("all", Ok(Cel::Bool(false))) => return Ok(Cel::Bool(false)),
-                ("exists", Ok(Cel::Bool(true))) => return Ok(Cel::Bool(true)),
-                ("existsOne" | "exists_one", Ok(Cel::Bool(true))) => held += 1,
-                ("all" | "exists" | "existsOne" | "exists_one", Ok(Cel::Bool(_))) => {}
-                ("all" | "exists", Err(error)) => failure = failure.or(Some(error)),
-                ("transformList", Ok(value)) => items.push(value),
-                ("transformMap", Ok(value)) => drop(entries.insert(as_key(&at).ok_or("unsupported key type")?, value)),
-                ("transformMapEntry", Ok(Cel::Map(more))) => entries.extend(sorted(&more)),
-                (_, Err(error)) => return Err(error),
-                _ => return Err("no such overload".to_owned()),
-            }
-        }
-        if let Some(failure) = failure {
-            return Err(failure);
-        }
-        Ok(match name {
-            "all" => Cel::Bool(true),
-            "exists" => Cel::Bool(false),
-            "existsOne" | "exists_one" => Cel::Bool(held == 1),
-            "transformList" => list(items),
-            _ => map(entries),
-        })
-    }
 }
 
 fn of_literal(literal: &LiteralValue) -> Cel {
@@ -690,92 +526,5 @@ fn element(operand: &Cel, index: &Cel) -> Answer {
             found.ok_or_else(|| format!("no such key: {}", super::value::printed(index)))
         }
         _ => Err("no such overload".to_owned()),
-    }
-}
-
-fn size(value: &Cel) -> Answer {
-    let size = match value {
-        Cel::String(held) => held.chars().count(),
-        Cel::Bytes(held) => held.len(),
-        Cel::List(items) => items.len(),
-        Cel::Map(entries) => entries.map.len(),
-        _ => return Err("no such overload".to_owned()),
-    };
-    Ok(Cel::Int(i64::try_from(size).unwrap_or(i64::MAX)))
-}
-
-/// How much a function has to look at.
-fn extent(value: &Cel) -> usize {
-    match value {
-        Cel::String(held) => held.len() / 8,
-        Cel::Bytes(held) => held.len() / 8,
-        Cel::List(items) => items.len(),
-        Cel::Map(entries) => entries.map.len(),
-        _ => 0,
-    }
-}
-
-fn is_zero(value: &Cel) -> bool {
-    match value {
-        Cel::Null => true,
-        Cel::Bool(held) => !held,
-        Cel::Int(held) => *held == 0,
-        Cel::UInt(held) => *held == 0,
-        Cel::Float(held) => *held == 0.0,
-        Cel::String(held) => held.is_empty(),
-        Cel::Bytes(held) => held.is_empty(),
-        Cel::List(items) => items.is_empty(),
-        Cel::Map(entries) => entries.map.is_empty(),
-        _ => false,
-    }
-}
-
-/// A type as a value: only comparing it makes sense.
-fn type_value(name: &str) -> Cel {
-    Cel::Function(Arc::new(format!("type:{name}")), None)
-}
-
-fn type_name(value: &Cel) -> &'static str {
-    match value {
-        Cel::Null => "null_type",
-        Cel::Bool(_) => "bool",
-        Cel::Int(_) => "int",
-        Cel::UInt(_) => "uint",
-        Cel::Float(_) => "double",
-        Cel::String(_) => "string",
-        Cel::Bytes(_) => "bytes",
-        Cel::List(_) => "list",
-        Cel::Map(_) => "map",
-        Cel::Timestamp(_) => "google.protobuf.Timestamp",
-        Cel::Duration(_) => "google.protobuf.Duration",
-        Cel::Function(..) => "type",
-        Cel::Opaque(_) => "optional_type",
-    }
-}
-
-/// A function of the standard or of Kubernetes.
-pub(super) fn standard(name: &str, member: bool, arguments: Vec<Cel>) -> Answer {
-    let mut context = STANDARD.new_inner_scope();
-    let mut names = Vec::with_capacity(arguments.len());
-    for (index, argument) in arguments.into_iter().enumerate() {
-        let variable = format!("@{index}");
-        context.add_variable_from_value(variable.as_str(), argument);
-        names.push(IdedExpr { id: 0, expr: Expr::Ident(variable) });
-    }
-    let target = if member { Some(Box::new(names.remove(0))) } else { None };
-    let call = IdedExpr { id: 0, expr: Expr::Call(CallExpr { func_name: name.to_owned(), target, args: names }) };
-    Cel::resolve(&call, &context).map_err(|error| message(&error, name))
-}
-
-/// What cel-go says.
-fn message(error: &ExecutionError, function: &str) -> String {
-    match error {
-        ExecutionError::NoSuchKey(key) => format!("no such key: {key}"),
-        ExecutionError::UndeclaredReference(_) => format!("undeclared reference to '{function}' (in container '')"),
-        ExecutionError::DivisionByZero(_) => "division by zero".to_owned(),
-        ExecutionError::RemainderByZero(_) => "modulus by zero".to_owned(),
-        ExecutionError::Overflow(..) => "integer overflow".to_owned(),
-        ExecutionError::FunctionError { message, .. } => message.clone(),
-        _ => "no such overload".to_owned(),
     }
 }

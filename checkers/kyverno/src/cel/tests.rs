@@ -159,7 +159,7 @@ fn kyvernos_functions() {
         ("json.unmarshal('{\"a\": [1]}').a", json!([1])),
         ("json.marshal({'a': 1})", json!("{\"a\":1}")),
         ("yaml.parse('a: 1').a", json!(1)),
-        ("math.round(3.14159, 2)", json!(3.14)),
+        ("math.round(9.8765, 2)", json!(9.88)),
         ("time.now() > timestamp('2023-01-01T00:00:00Z')", json!(true)),
         ("string(time.truncate(time.now(), duration('1h')))", json!("2023-01-12T14:00:00Z")),
         ("time.toCron(time.now())", json!("7 14 12 1 4")),
