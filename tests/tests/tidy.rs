@@ -91,7 +91,7 @@ fn rooms_depend_one_way() {
         ("go-regexp", &[]),
         ("prometheus", &["go-regexp"]),
         ("falco", &[]),
-        ("kyverno", &["kyverno-jmespath", "machinery", "pod-security"]),
+        ("kyverno", &["go-regexp", "kyverno-jmespath", "machinery", "pod-security"]),
         ("kyverno-jmespath", &["go-regexp", "machinery"]),
         ("machinery", &[]),
         ("jail", &[]),

@@ -39,7 +39,14 @@ fn met(run: &mut Run<'_>, spec: &Value) -> Met {
 
 /// One evaluation of a policy: with the parameters of one binding that takes the request, or without any.
 fn occasions(policy: &Value, bindings: &[&Value], request: &Request, evidence: &Evidence) -> Vec<Option<Value>> {
-    if !matches(&policy["spec"]["matchConstraints"], request).unwrap_or(false) {
+    let mut constraints = policy["spec"]["matchConstraints"].clone();
+    // Kyverno does not ask a policy that is bound for its operations, so that one without any counts.
+    for rule in constraints["resourceRules"].as_array_mut().into_iter().flatten() {
+        if rules(&rule["operations"]).is_empty() {
+            rule["operations"] = json!(["*"]);
+        }
+    }
+    if !matches(&constraints, request).unwrap_or(false) {
         return Vec::new();
     }
     let name = text_at(policy, "/metadata/name");

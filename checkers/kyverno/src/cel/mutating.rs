@@ -21,10 +21,10 @@ pub(super) fn apply(policy: &Value, request: &Request, object: &mut Value, evide
     if !namespace.is_empty() && namespace != request.namespace {
         return Vec::new();
     }
-    if spec.pointer("/evaluation/mutateExisting/enabled") == Some(&Value::Bool(true)) {
-        return existing(policy, kind, request, evidence, kinds);
-    }
     let mut results = Vec::new();
+    if spec.pointer("/evaluation/mutateExisting/enabled") == Some(&Value::Bool(true)) && !evidence.targets.is_empty() {
+        results.extend(existing(policy, kind, request, evidence, kinds));
+    }
     let generated = autogen::mutating(spec);
     for spec in std::iter::once(spec).chain(&generated) {
         let judge = Judge { policy, kind, rule_type: RuleType::Mutation, request };

@@ -30,7 +30,12 @@ impl Request {
     pub fn new(trigger: &Trigger, object: &Value, evidence: &Evidence, kinds: &Kinds<'_>) -> Self {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let kind = trigger.kind.clone();
-        let operation = Operation::default();
+        // What the values say; a connection is not simulated.
+        let operation = match evidence.values.global.get("request.operation").and_then(Value::as_str) {
+            Some("UPDATE") => Operation::Update,
+            Some("DELETE") => Operation::Delete,
+            _ => Operation::Create,
+        };
         let namespace = namespace_of(&kind, object);
         let mut object = object.clone();
         if !namespace.is_empty() && text_at(&object, "/metadata/namespace").is_empty() {
