@@ -19,7 +19,9 @@ fn now() -> Instant {
 fn policy(n: usize) -> Value {
     let matches = json!({"any": [{"resources": {"kinds": ["Pod"]}}]});
     let does = match n % 5 {
-        0 => json!({"validate": {"message": "no", "pattern": {"spec": {"=(hostNetwork)": false, "containers": [{"image": "!*:latest", "=(tty)": false}]}}}}),
+        0 => {
+            json!({"validate": {"message": "no", "pattern": {"spec": {"=(hostNetwork)": false, "containers": [{"image": "!*:latest", "=(tty)": false}]}}}})
+        }
         1 => json!({"validate": {"message": "no", "deny": {"conditions": {"any": [
             {"key": "{{ request.object.spec.containers[].image }}", "operator": "AnyIn", "value": [format!("registry-{n}.io/*")]},
         ]}}}}),

@@ -49,7 +49,9 @@ fn is_supported(rules: &[Value]) -> bool {
         }) {
             let Some(resources) = filter.get("resources").and_then(Value::as_object) else { continue };
             let kinds = texts(resources.get("kinds"));
-            let set = |name: &str| resources.get(name).is_some_and(|v| !v.is_null() && v.as_str() != Some("") && v.as_array().is_none_or(|l| !l.is_empty()));
+            let set = |name: &str| {
+                resources.get(name).is_some_and(|v| !v.is_null() && v.as_str() != Some("") && v.as_array().is_none_or(|l| !l.is_empty()))
+            };
             let mixed = kinds.len() > 1 && kinds.iter().any(|kind| kind_name(kind) == "Pod");
             if ["name", "names", "selector", "annotations"].into_iter().any(set) || mixed {
                 return false;
@@ -176,8 +178,20 @@ fn set_kinds(block: &mut Value, kinds: &[&str], pods_only: bool, always: bool) {
 
 /// What the rule says of the request's object now says it of the pod's template.
 fn shifted(rule: &Value, template: &str) -> Option<Value> {
-    let keep = ["name", "match", "exclude", "context", "celPreconditions", "preconditions", "mutate", "validate", "verifyImages", "skipBackgroundRequests"];
-    let fields: Map<String, Value> = rule.as_object()?.iter().filter(|(name, _)| keep.contains(&name.as_str())).map(|(n, v)| (n.clone(), v.clone())).collect();
+    let keep = [
+        "name",
+        "match",
+        "exclude",
+        "context",
+        "celPreconditions",
+        "preconditions",
+        "mutate",
+        "validate",
+        "verifyImages",
+        "skipBackgroundRequests",
+    ];
+    let fields: Map<String, Value> =
+        rule.as_object()?.iter().filter(|(name, _)| keep.contains(&name.as_str())).map(|(n, v)| (n.clone(), v.clone())).collect();
     let in_cel = fields.get("validate").and_then(|validate| validate.get("cel")).is_some_and(|cel| !cel.is_null());
     let mut text = Value::Object(fields).to_string();
     let objects: &[&str] = if in_cel { &["object", "oldObject"] } else { &["request.object", "request.oldObject"] };

@@ -172,7 +172,15 @@ impl<'a> Run<'a> {
         let name = rule.get("name").and_then(Value::as_str).unwrap_or_default();
         let status = if response.status == Status::Fail && !self.policy.is_scored() { Status::Warn } else { response.status };
         let short = self.short_name(name);
-        let mut result = RuleResult::new(self.policy.kind(), &self.policy.key(), &short, rule_type, response.about.as_ref().unwrap_or(&self.original), status, response.message);
+        let mut result = RuleResult::new(
+            self.policy.kind(),
+            &self.policy.key(),
+            &short,
+            rule_type,
+            response.about.as_ref().unwrap_or(&self.original),
+            status,
+            response.message,
+        );
         result.generated_rule = (short != name).then(|| name.to_owned());
         result.patched = patched.cloned();
         result.targets.extend(response.target);
@@ -192,12 +200,12 @@ impl<'a> Run<'a> {
     }
 
     /// Loads the context of the rule and asks its preconditions; the response that ends the rule, if one does.
-    fn ready(&mut self, rule: &Value) -> Result<(), Response> {
+    fn ends(&mut self, rule: &Value) -> Option<Response> {
         load_context(&mut self.context, &self.subject, rule, rule.get("context"));
         match condition::hold(&mut self.context, rule.get("preconditions")) {
-            Err(error) => Err(Response::error(format!("failed to evaluate preconditions: {error}"))),
-            Ok((true, _)) => Ok(()),
-            Ok((false, message)) => Err(Response::skip(join_non_empty(&["preconditions not met", &message], "; "))),
+            Err(error) => Some(Response::error(format!("failed to evaluate preconditions: {error}"))),
+            Ok((true, _)) => None,
+            Ok((false, message)) => Some(Response::skip(join_non_empty(&["preconditions not met", &message], "; "))),
         }
     }
 
@@ -218,9 +226,9 @@ impl<'a> Run<'a> {
                 continue;
             }
             self.context.checkpoint();
-            let responses = match self.ready(rule) {
-                Ok(()) => judge(&mut self.context, &mut self.subject, rule),
-                Err(response) => Some(vec![response]),
+            let responses = match self.ends(rule) {
+                None => judge(&mut self.context, &mut self.subject, rule),
+                Some(response) => Some(vec![response]),
             };
             self.context.restore();
             let Some(responses) = responses else { continue };
@@ -264,11 +272,13 @@ impl<'a> Run<'a> {
     }
 
     fn verify_images(&mut self, results: &mut Vec<RuleResult>) -> Option<Value> {
-        let rules: Vec<Value> =
-            autogen::rules_for(&self.policy.object, None).into_iter().filter(|r| has_part(r, "verifyImages")).collect();
-        self.each_rule(&rules, |_| RuleType::ImageVerify, results, |context, subject, rule| {
-            Some(verify_images::rule(context, subject, rule).into_iter().collect())
-        });
+        let rules: Vec<Value> = autogen::rules_for(&self.policy.object, None).into_iter().filter(|r| has_part(r, "verifyImages")).collect();
+        self.each_rule(
+            &rules,
+            |_| RuleType::ImageVerify,
+            results,
+            |context, subject, rule| Some(verify_images::rule(context, subject, rule).into_iter().collect()),
+        );
         self.subject.new.clone()
     }
 
@@ -285,9 +295,9 @@ impl<'a> Run<'a> {
             let exceptions = crate::exceptions::matching(&mut self.context, &self.subject, name);
             self.context.checkpoint();
             let response = match exceptions.as_slice() {
-                [] => match self.ready(&rule) {
-                    Ok(()) => generate::rule(&mut self.context, &self.subject, &rule),
-                    Err(response) => response,
+                [] => match self.ends(&rule) {
+                    None => generate::rule(&mut self.context, &self.subject, &rule),
+                    Some(response) => response,
                 },
                 exceptions => Response::excepted(exceptions),
             };

@@ -69,7 +69,9 @@ impl Values {
 
     /// What is set for a rule. Rules that are generated from it share its values.
     pub fn of_rule(&self, policy: &str, rule: &str) -> Option<&Map<String, Value>> {
-        let is = |name: &str| rule == name || rule.strip_prefix("autogen-").is_some_and(|r| r == name || r.strip_prefix("cronjob-") == Some(name));
+        let is = |name: &str| {
+            rule == name || rule.strip_prefix("autogen-").is_some_and(|r| r == name || r.strip_prefix("cronjob-") == Some(name))
+        };
         self.policies.iter().filter(|p| p.name == policy).flat_map(|p| &p.rules).find(|(name, _)| is(name)).map(|(_, values)| values)
     }
 }

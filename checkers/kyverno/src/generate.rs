@@ -72,7 +72,8 @@ fn objects(context: &mut Context<'_>, subject: &Subject<'_>, rule: &Value, block
     let block = variables::substitute(context, &block)?;
     let text = |pointer: &str| block.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let known = &context.runtime.evidence.objects;
-    let target = json!({ "apiVersion": text("/apiVersion"), "kind": text("/kind"), "namespace": text("/namespace"), "name": text("/name") });
+    let target =
+        json!({ "apiVersion": text("/apiVersion"), "kind": text("/kind"), "namespace": text("/namespace"), "name": text("/name") });
     let (mut made, exists) = if !text("/clone/name").is_empty() {
         let own = text("/clone/namespace") == text("/namespace") && text("/clone/name") == text("/name");
         if own {

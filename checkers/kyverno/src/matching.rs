@@ -59,11 +59,11 @@ pub fn kind_name(text: &str) -> String {
 pub fn is_kind(kinds: &Value, kind: &KindOf, ephemeral_containers: bool) -> bool {
     texts(Some(kinds)).into_iter().any(|text| {
         let [group, version, name, sub] = kind_selector(text);
-        let of_kind = wildcard::matches(group, &kind.group) && wildcard::matches(version, &kind.version) && wildcard::matches(name, &kind.kind);
+        let of_kind =
+            wildcard::matches(group, &kind.group) && wildcard::matches(version, &kind.version) && wildcard::matches(name, &kind.kind);
         let is_pod = kind.group.is_empty() && kind.version == "v1" && kind.kind == "Pod";
         of_kind
-            && (wildcard::matches(sub, &kind.subresource)
-                || ephemeral_containers && is_pod && kind.subresource == "ephemeralcontainers")
+            && (wildcard::matches(sub, &kind.subresource) || ephemeral_containers && is_pod && kind.subresource == "ephemeralcontainers")
     })
 }
 
@@ -281,9 +281,7 @@ fn is_user(filter: &Value, user: &UserInfo) -> bool {
 fn is_subject(subject: &Value, user: &UserInfo) -> bool {
     let name = text_at(subject, "/name");
     match text_at(subject, "/kind") {
-        "ServiceAccount" => {
-            wildcard::matches(&format!("system:serviceaccount:{}:{name}", text_at(subject, "/namespace")), user.username())
-        }
+        "ServiceAccount" => wildcard::matches(&format!("system:serviceaccount:{}:{name}", text_at(subject, "/namespace")), user.username()),
         "Group" => user.groups().into_iter().any(|group| wildcard::matches(name, group)),
         "User" => wildcard::matches(name, user.username()),
         _ => false,

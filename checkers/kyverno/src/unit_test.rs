@@ -67,7 +67,8 @@ pub fn judge(test: &Value, resources: &[Value], results: &[RuleResult], files: &
     let mut outcomes = Vec::new();
     for expected in list(test, "results") {
         let text = |field: &str| expected.get(field).and_then(Value::as_str).unwrap_or_default();
-        let named: Vec<&str> = list(expected, "resources").filter_map(Value::as_str).chain(expected.get("resource").and_then(Value::as_str)).collect();
+        let named: Vec<&str> =
+            list(expected, "resources").filter_map(Value::as_str).chain(expected.get("resource").and_then(Value::as_str)).collect();
         let is_named = |id: &str| {
             let (namespace, name) = id_parts(id);
             named.is_empty() || named.iter().any(|wanted| *wanted == name || *wanted == format!("{namespace}/{name}"))
@@ -76,7 +77,10 @@ pub fn judge(test: &Value, resources: &[Value], results: &[RuleResult], files: &
         let mut about: Vec<&String> = known.iter().chain(&targets).filter(|id| is_named(id) && of_kind(id)).collect();
         about.dedup();
         for name in &named {
-            if !about.iter().any(|id| { let (namespace, n) = id_parts(id); *name == n || *name == format!("{namespace}/{n}") }) {
+            if !about.iter().any(|id| {
+                let (namespace, n) = id_parts(id);
+                *name == n || *name == format!("{namespace}/{n}")
+            }) {
                 outcomes.push(outcome(expected, name, false, "Not found"));
             }
         }
@@ -98,7 +102,10 @@ fn on_object(expected: &Value, id: &str, results: &[RuleResult], files: &Files) 
     let rule = text("rule");
     let about = |result: &&RuleResult| {
         result.policy.rsplit('/').next() == Some(policy)
-            && (rule.is_empty() || result.rule == rule || result.generated_rule.as_deref() == Some(rule) || result.rule.strip_prefix("autogen-") == Some(rule))
+            && (rule.is_empty()
+                || result.rule == rule
+                || result.generated_rule.as_deref() == Some(rule)
+                || result.rule.strip_prefix("autogen-") == Some(rule))
             && (result.resource == id || result.targets.iter().any(|target| id_of(target) == id))
     };
     let found: Vec<&RuleResult> = results.iter().filter(about).collect();
@@ -125,7 +132,9 @@ fn one(expected: &Value, id: &str, result: &RuleResult, files: &Files) -> Outcom
             let same_id = objects.iter().find(|object| id_of(object) == id_of(actual));
             match same_id {
                 None => different = Some(format!("{} holds no {}", text(field), id_of(actual))),
-                Some(object) if tidy(object) != tidy(actual) => different = Some(format!("{} is different from {}", id_of(actual), text(field))),
+                Some(object) if tidy(object) != tidy(actual) => {
+                    different = Some(format!("{} is different from {}", id_of(actual), text(field)))
+                }
                 Some(_) => {}
             }
         }

@@ -81,7 +81,8 @@ pub fn rule(context: &mut Context<'_>, subject: &mut Subject<'_>, rule: &Value) 
                             verified.push(format!("{}@{digest}", reference.rsplit_once(':').map_or(reference.as_str(), |(name, _)| name)));
                         }
                     }
-                    None => responses.push(Response::error(format!("failed to update digest: nothing of the evidence says the digest of {reference}"))),
+                    None => responses
+                        .push(Response::error(format!("failed to update digest: nothing of the evidence says the digest of {reference}"))),
                 }
             } else if response.as_ref().is_some_and(|r| r.status == Status::Pass) {
                 verified.push(reference);
@@ -201,7 +202,9 @@ fn single_keys(entry: &Value) -> Vec<Value> {
 fn signed_by(entry: &Value, signature: &Value) -> bool {
     let of = |name: &str| signature.get(name).and_then(Value::as_str).unwrap_or_default();
     let annotations = entry.get("annotations").and_then(Value::as_object);
-    if annotations.is_some_and(|wanted| wanted.iter().any(|(key, value)| signature.pointer("/annotations").and_then(|a| a.get(key)) != Some(value))) {
+    if annotations
+        .is_some_and(|wanted| wanted.iter().any(|(key, value)| signature.pointer("/annotations").and_then(|a| a.get(key)) != Some(value)))
+    {
         return false;
     }
     let compact = |text: &str| text.split_whitespace().collect::<String>();

@@ -40,7 +40,10 @@ fn match_and_exclude() {
         ("match: {resources: {kinds: ['*/Pod'], namespaces: ['n?']}}", true),
         ("match: {any: [{resources: {kinds: ['*'], names: [b, 'a*']}}]}", true),
         ("match: {any: [{resources: {kinds: [Pod], selector: {matchLabels: {'a*': 'w?b'}}}}]}", true),
-        ("match: {any: [{resources: {kinds: [Pod], selector: {matchExpressions: [{key: tier, operator: NotIn, values: [front]}]}}}]}", false),
+        (
+            "match: {any: [{resources: {kinds: [Pod], selector: {matchExpressions: [{key: tier, operator: NotIn, values: [front]}]}}}]}",
+            false,
+        ),
         ("match: {any: [{resources: {kinds: [Pod], operations: [UPDATE]}}]}", false),
         ("match: {any: [{resources: {kinds: [Pod], namespaceSelector: {matchLabels: {env: prod}}}}]}", true),
         ("match: {any: [{resources: {kinds: [Pod], namespaceSelector: {matchLabels: {env: dev}}}}]}", false),
@@ -81,7 +84,8 @@ fn anchors() {
         ("{metadata: {labels: {'x*': '?*'}}}", "fail"),
         ("{(metadata): {name: b}, spec: {hostNetwork: true}}", "skip"),
     ] {
-        let rules = format!("- {{name: r, match: {{any: [{{resources: {{kinds: [Pod]}}}}]}}, validate: {{message: wrong, pattern: {pattern}}}}}");
+        let rules =
+            format!("- {{name: r, match: {{any: [{{resources: {{kinds: [Pod]}}}}]}}, validate: {{message: wrong, pattern: {pattern}}}}}");
         let aux = json!({});
         check(&policy(&rules), POD, &aux, &[&format!("{want} r ns/Pod/a")]);
     }
@@ -95,8 +99,14 @@ fn deny_foreach_and_variables() {
         ("deny: {conditions: {any: [{key: \"{{ request.object.metadata.labels.none || '' }}\", operator: Equals, value: ''}]}}", "fail"),
         ("deny: {conditions: {any: [{key: '{{ request.object.metadata.labels.none }}', operator: Equals, value: ''}]}}", "error"),
         ("foreach: [{list: request.object.spec.containers, pattern: {image: '*:*'}}]", "pass"),
-        ("foreach: [{list: request.object.spec.containers, deny: {conditions: {any: [{key: '{{ element.image }}', operator: Equals, value: '*:latest'}]}}}]", "fail"),
-        ("foreach: [{list: 'request.object.spec.containers[].image', deny: {conditions: {any: [{key: '{{ elementIndex }}', operator: GreaterThan, value: 1}]}}}]", "pass"),
+        (
+            "foreach: [{list: request.object.spec.containers, deny: {conditions: {any: [{key: '{{ element.image }}', operator: Equals, value: '*:latest'}]}}}]",
+            "fail",
+        ),
+        (
+            "foreach: [{list: 'request.object.spec.containers[].image', deny: {conditions: {any: [{key: '{{ elementIndex }}', operator: GreaterThan, value: 1}]}}}]",
+            "pass",
+        ),
         (
             "foreach: [{list: request.object.spec.containers, preconditions: {all: [{key: '{{ element.name }}', operator: Equals, value: d}]}, pattern: {image: 'ghcr.io/*'}}]",
             "pass",
@@ -116,9 +126,19 @@ fn context_is_answered_from_the_evidence() {
         ("variable: {jmesPath: request.object.metadata.name}", "{{ v }}", json!({}), "fail"),
         ("variable: {jmesPath: request.object.none, default: a}", "{{ v }}", json!({}), "fail"),
         ("variable: {value: {x: [a]}, jmesPath: 'x[0]'}", "{{ v }}", json!({}), "fail"),
-        ("configMap: {name: m, namespace: '{{ request.namespace }}'}", "{{ v.data.k }}", json!({"context": {"spec": {"resources": [map]}}}), "fail"),
+        (
+            "configMap: {name: m, namespace: '{{ request.namespace }}'}",
+            "{{ v.data.k }}",
+            json!({"context": {"spec": {"resources": [map]}}}),
+            "fail",
+        ),
         ("configMap: {name: none, namespace: ns}", "{{ v.data.k }}", json!({"context": {"spec": {"resources": [map]}}}), "error"),
-        ("configMap: {name: m, namespace: ns}", "{{ v.data.k }}", json!({"variables": {"policies": [{"name": "p", "rules": [{"name": "r", "values": {"v.data.k": "a"}}]}]}}), "fail"),
+        (
+            "configMap: {name: m, namespace: ns}",
+            "{{ v.data.k }}",
+            json!({"variables": {"policies": [{"name": "p", "rules": [{"name": "r", "values": {"v.data.k": "a"}}]}]}}),
+            "fail",
+        ),
         ("configMap: {name: m, namespace: ns}", "{{ v.data.k }}", json!({}), "error"),
         (
             "apiCall: {urlPath: '/api/v1/namespaces/ns/configmaps', jmesPath: 'items[0].data.k'}",
@@ -126,7 +146,12 @@ fn context_is_answered_from_the_evidence() {
             json!({"context": {"spec": {"resources": [map]}}}),
             "fail",
         ),
-        ("apiCall: {service: {url: 'https://x'}, method: POST}", "{{ v.a }}", json!({"http": [{"url": "https://x", "method": "POST", "response": {"a": "a"}}]}), "fail"),
+        (
+            "apiCall: {service: {url: 'https://x'}, method: POST}",
+            "{{ v.a }}",
+            json!({"http": [{"url": "https://x", "method": "POST", "response": {"a": "a"}}]}),
+            "fail",
+        ),
         ("globalReference: {name: g, jmesPath: 'k'}", "{{ v }}", json!({"globalContext": {"g": {"k": "a"}}}), "fail"),
         (
             "imageRegistry: {reference: '{{ request.object.spec.containers[0].image }}', jmesPath: 'configData.config.User'}",
@@ -145,7 +170,8 @@ fn context_is_answered_from_the_evidence() {
 #[test]
 fn rules_for_the_controllers_of_pods() {
     let template = "spec: {containers: [{name: c, image: 'nginx:latest'}]}";
-    let deployment = format!("apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: d, namespace: ns}}\nspec: {{template: {{{template}}}}}\n");
+    let deployment =
+        format!("apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: d, namespace: ns}}\nspec: {{template: {{{template}}}}}\n");
     let cron = format!(
         "apiVersion: batch/v1\nkind: CronJob\nmetadata: {{name: j, namespace: ns}}\nspec: {{jobTemplate: {{spec: {{template: {{{template}}}}}}}}}\n"
     );
@@ -155,7 +181,8 @@ fn rules_for_the_controllers_of_pods() {
     check(&policy(rule), &objects, &json!({}), &all);
     let annotated = policy(rule).replace("{name: p}", "{name: p, annotations: {pod-policies.kyverno.io/autogen-controllers: none}}");
     check(&annotated, &objects, &json!({}), &all[..1]);
-    let annotated = policy(rule).replace("{name: p}", "{name: p, annotations: {pod-policies.kyverno.io/autogen-controllers: 'Job,CronJob'}}");
+    let annotated =
+        policy(rule).replace("{name: p}", "{name: p, annotations: {pod-policies.kyverno.io/autogen-controllers: 'Job,CronJob'}}");
     check(&annotated, &objects, &json!({}), &[all[0], all[2]]);
     let by_name = policy(&rule.replace("kinds: [Pod]", "kinds: [Pod], names: ['*']"));
     check(&by_name, &objects, &json!({}), &all[..1]);
@@ -166,8 +193,16 @@ fn rules_for_the_controllers_of_pods() {
 #[test]
 fn mutation() {
     for (mutate, pointer, want) in [
-        ("patchStrategicMerge: {metadata: {labels: {+(app): x, +(new): z}}}", "/metadata/labels", json!({"app": "web", "tier": "front", "new": "z"})),
-        ("patchesJson6902: |-\n      - {op: add, path: /metadata/annotations/a~1b, value: c}", "/metadata/annotations", json!({"a/b": "c"})),
+        (
+            "patchStrategicMerge: {metadata: {labels: {+(app): x, +(new): z}}}",
+            "/metadata/labels",
+            json!({"app": "web", "tier": "front", "new": "z"}),
+        ),
+        (
+            "patchesJson6902: |-\n      - {op: add, path: /metadata/annotations/a~1b, value: c}",
+            "/metadata/annotations",
+            json!({"a/b": "c"}),
+        ),
         (
             "foreach: [{list: 'request.object.spec.containers', patchStrategicMerge: {spec: {containers: [{name: '{{ element.name }}', image: 'r/{{ element.image }}'}]}}}]",
             "/spec/containers",
@@ -191,7 +226,8 @@ fn mutation() {
 #[test]
 fn existing_objects_are_mutated() {
     let rules = "- name: r\n  match: {any: [{resources: {kinds: [Pod]}}]}\n  mutate:\n    targets: [{apiVersion: v1, kind: Secret, name: 's*', namespace: '{{ request.namespace }}'}]\n    patchStrategicMerge: {metadata: {labels: {seen: '{{ target.metadata.name }}'}}}\n";
-    let secret = |name: &str, namespace: &str| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace}});
+    let secret =
+        |name: &str, namespace: &str| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace}});
     let mut evidence = Evidence::default();
     evidence.add(&json!({"targetResources": [secret("s1", "ns"), secret("t", "ns"), secret("s2", "m")]}));
     let results = apply(&Policies::read(&documents(&policy(rules))), &documents(POD), &evidence);
@@ -205,7 +241,10 @@ fn generation() {
     let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: team}\n";
     let source = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "default", "uid": "x", "labels": {"c": "on-call"}}, "data": {"k": "dg=="}});
     for (generate, want) in [
-        ("{apiVersion: v1, kind: ConfigMap, name: made, namespace: '{{ request.object.metadata.name }}', data: {data: {a: b}}}", vec!["team/made"]),
+        (
+            "{apiVersion: v1, kind: ConfigMap, name: made, namespace: '{{ request.object.metadata.name }}', data: {data: {a: b}}}",
+            vec!["team/made"],
+        ),
         ("{apiVersion: v1, kind: Secret, name: copy, namespace: team, clone: {name: s, namespace: default}}", vec!["team/copy"]),
         ("{namespace: team, cloneList: {namespace: default, kinds: [v1/Secret], selector: {matchLabels: {c: 'on-call'}}}}", vec!["team/s"]),
         (
@@ -233,8 +272,14 @@ fn pod_security_with_exclusions() {
     let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  hostNetwork: true\n  containers:\n  - {name: c, image: 'x:1', securityContext: {privileged: true}}\n  - {name: d, image: 'z:1', securityContext: {capabilities: {add: [SYS_TIME]}}}\n";
     for (exclude, want) in [
         ("[]", "fail"),
-        ("[{controlName: Host Namespaces}, {controlName: Privileged Containers, images: ['x:*']}, {controlName: Capabilities, images: ['z:*']}]", "pass"),
-        ("[{controlName: Host Namespaces}, {controlName: Privileged Containers, images: ['z:*']}, {controlName: Capabilities, images: ['z:*']}]", "fail"),
+        (
+            "[{controlName: Host Namespaces}, {controlName: Privileged Containers, images: ['x:*']}, {controlName: Capabilities, images: ['z:*']}]",
+            "pass",
+        ),
+        (
+            "[{controlName: Host Namespaces}, {controlName: Privileged Containers, images: ['z:*']}, {controlName: Capabilities, images: ['z:*']}]",
+            "fail",
+        ),
         (
             "[{controlName: Host Namespaces}, {controlName: Privileged Containers, images: ['*']}, {controlName: Capabilities, images: ['*'], restrictedField: 'spec.containers[*].securityContext.capabilities.add', values: [SYS_TIME]}]",
             "pass",
@@ -258,7 +303,8 @@ fn expressions() {
         ("expressions: [{expression: 'object.metadata.name == \"b\"'}]", "fail"),
         ("variables: [{name: own, expression: 'object.metadata.name'}], expressions: [{expression: 'variables.own == \"a\"'}]", "pass"),
     ] {
-        let rules = format!("- name: r\n  match: {{any: [{{resources: {{kinds: [Pod]}}}}]}}\n  validate: {{message: wrong, cel: {{{cel}}}}}\n");
+        let rules =
+            format!("- name: r\n  match: {{any: [{{resources: {{kinds: [Pod]}}}}]}}\n  validate: {{message: wrong, cel: {{{cel}}}}}\n");
         check(&policy(&rules), POD, &json!({}), &[&format!("{want} r ns/Pod/a")]);
     }
     let rules = "- name: r\n  match: {any: [{resources: {kinds: [Pod]}}]}\n  celPreconditions: [{name: c, expression: 'object.metadata.name == \"b\"'}]\n  validate: {cel: {expressions: [{expression: 'false'}]}}\n";
@@ -309,7 +355,8 @@ fn images_are_verified_by_what_the_evidence_says() {
         check(&policy(&rules), POD, &aux, &[&format!("{want} r ns/Pod/a")]);
     }
     let keyless = rules.replace(&format!("keys: {{publicKeys: \"{key}\"}}"), "keyless: {issuer: 'https://i', subject: 'https://s/*'}");
-    let by = |subject: &str| json!({"images": [{"image": "ghcr.io/x/y:latest", "signatures": [{"issuer": "https://i", "subject": subject}]}]});
+    let by =
+        |subject: &str| json!({"images": [{"image": "ghcr.io/x/y:latest", "signatures": [{"issuer": "https://i", "subject": subject}]}]});
     check(&policy(&keyless), POD, &by("https://s/a"), &["pass r ns/Pod/a"]);
     check(&policy(&keyless), POD, &by("https://t/a"), &["fail r ns/Pod/a"]);
 }
@@ -345,16 +392,33 @@ fn findings() {
             "spec.rules[0].validate.deny.conditions.any[0].operator",
             "write Equals",
         ),
-        (rule(&format!("{{name: r, {matches}, validate: {{failureAction: Block, deny: {{}}}}}}")), "spec.rules[0].validate.failureAction", "Audit or Enforce"),
+        (
+            rule(&format!("{{name: r, {matches}, validate: {{failureAction: Block, deny: {{}}}}}}")),
+            "spec.rules[0].validate.failureAction",
+            "Audit or Enforce",
+        ),
         (
             rule(&format!("{{name: r, {matches}, validate: {{foreach: [{{list: 'a.[', deny: {{}}}}]}}}}")),
             "spec.rules[0].validate.foreach[0].list",
             "no JMESPath query",
         ),
-        (rule(&format!("{{name: r, {matches}, mutate: {{}}, validate: {{podSecurity: {{level: high}}}}}}")), "spec.rules[0].validate.podSecurity.level", "no level"),
-        (rule(&format!("{{name: r, {matches}, validates: {{deny: {{}}}}, validate: {{deny: {{}}}}}}")), "spec.rules[0].validates", "no field"),
+        (
+            rule(&format!("{{name: r, {matches}, mutate: {{}}, validate: {{podSecurity: {{level: high}}}}}}")),
+            "spec.rules[0].validate.podSecurity.level",
+            "no level",
+        ),
+        (
+            rule(&format!("{{name: r, {matches}, validates: {{deny: {{}}}}, validate: {{deny: {{}}}}}}")),
+            "spec.rules[0].validates",
+            "no field",
+        ),
         ("apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n".to_owned(), "kind", "no kind of policy"),
-        ("apiVersion: kyverno.io/v2\nkind: CleanupPolicy\nmetadata: {name: a}\nspec: {match: {any: [{resources: {kinds: [Pod]}}]}}\n".to_owned(), "spec.schedule", "cron"),
+        (
+            "apiVersion: kyverno.io/v2\nkind: CleanupPolicy\nmetadata: {name: a}\nspec: {match: {any: [{resources: {kinds: [Pod]}}]}}\n"
+                .to_owned(),
+            "spec.schedule",
+            "cron",
+        ),
     ] {
         let findings = Policies::read(&documents(&text)).findings;
         assert!(findings.iter().any(|f| f.field == field && f.message.contains(part)), "{text}\n{findings:#?}");

@@ -48,10 +48,10 @@ pub fn evaluate(operator: &str, key: &Value, value: &Value) -> Option<bool> {
         "notequal" | "notequals" => not_equals(key, value),
         "in" => old_membership(key, value, false),
         "notin" => old_membership(key, value, true),
-        "anyin" => membership(key, value, Wanted::AnyIn),
-        "allin" => membership(key, value, Wanted::AllIn),
-        "anynotin" => membership(key, value, Wanted::AnyNotIn),
-        "allnotin" => membership(key, value, Wanted::AllNotIn),
+        "anyin" => membership(key, value, Wanted::Any),
+        "allin" => membership(key, value, Wanted::All),
+        "anynotin" => membership(key, value, Wanted::AnyNot),
+        "allnotin" => membership(key, value, Wanted::AllNot),
         "greaterthanorequals" => order(key, value).is_some_and(Ordering::is_ge),
         "greaterthan" => order(key, value).is_some_and(Ordering::is_gt),
         "lessthanorequals" => order(key, value).is_some_and(Ordering::is_le),
@@ -139,10 +139,10 @@ fn equals_text(text: &str, key: &Value, value: &Value) -> bool {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wanted {
-    AnyIn,
-    AllIn,
-    AnyNotIn,
-    AllNotIn,
+    Any,
+    All,
+    AnyNot,
+    AllNot,
 }
 
 /// Wildcards count on both sides.
@@ -155,8 +155,8 @@ fn membership(key: &Value, value: &Value, wanted: Wanted) -> bool {
         Value::String(_) | Value::Number(_) | Value::Bool(_) => {
             let found = one_in(&printed(key), value);
             match wanted {
-                Wanted::AnyIn | Wanted::AllIn => found == Some(true),
-                Wanted::AnyNotIn | Wanted::AllNotIn => found == Some(false),
+                Wanted::Any | Wanted::All => found == Some(true),
+                Wanted::AnyNot | Wanted::AllNot => found == Some(false),
             }
         }
         Value::Array(keys) => many_in(&keys.iter().map(printed).collect::<Vec<_>>(), value, wanted),
@@ -201,10 +201,10 @@ fn listed(text: &str) -> Option<Vec<String>> {
 fn many_in(keys: &[String], value: &Value, wanted: Wanted) -> bool {
     let values: Vec<String> = match value {
         Value::Array(values) => values.iter().map(printed).collect(),
-        Value::Number(_) | Value::Bool(_) if matches!(wanted, Wanted::AnyIn | Wanted::AnyNotIn) => vec![printed(value)],
+        Value::Number(_) | Value::Bool(_) if matches!(wanted, Wanted::Any | Wanted::AnyNot) => vec![printed(value)],
         Value::String(text) => {
             if keys.len() == 1 && keys[0] == *text {
-                return matches!(wanted, Wanted::AnyIn | Wanted::AllIn);
+                return matches!(wanted, Wanted::Any | Wanted::All);
             }
             if Operator::of(text) == Operator::InRange {
                 return many_in_range(keys, text, wanted);
@@ -218,20 +218,20 @@ fn many_in(keys: &[String], value: &Value, wanted: Wanted) -> bool {
     };
     let is_in = |key: &String| values.iter().any(|value| alike(key, value));
     match wanted {
-        Wanted::AnyIn => keys.iter().any(is_in),
-        Wanted::AllIn => keys.iter().all(is_in),
-        Wanted::AnyNotIn => !keys.iter().all(is_in),
-        Wanted::AllNotIn => !keys.iter().any(is_in),
+        Wanted::Any => keys.iter().any(is_in),
+        Wanted::All => keys.iter().all(is_in),
+        Wanted::AnyNot => !keys.iter().all(is_in),
+        Wanted::AllNot => !keys.iter().any(is_in),
     }
 }
 
 fn many_in_range(keys: &[String], range: &str, wanted: Wanted) -> bool {
     let within = |key: &String| leaf::matches_text(&Value::String(key.clone()), range);
     match wanted {
-        Wanted::AnyIn => keys.iter().any(within),
-        Wanted::AllIn => keys.iter().all(within),
-        Wanted::AllNotIn => !keys.iter().any(within),
-        Wanted::AnyNotIn => {
+        Wanted::Any => keys.iter().any(within),
+        Wanted::All => keys.iter().all(within),
+        Wanted::AllNot => !keys.iter().any(within),
+        Wanted::AnyNot => {
             let outside = range.replacen('-', "!-", 1);
             keys.iter().any(|key| leaf::matches_text(&Value::String(key.clone()), &outside))
         }

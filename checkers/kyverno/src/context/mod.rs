@@ -282,9 +282,11 @@ impl<'a> Context<'a> {
     fn load_for(&mut self, query: &str) -> Result<(), QueryError> {
         let (level, before) = self.window.unwrap_or((self.undo.len(), usize::MAX));
         loop {
-            let waiting = self.loaders.iter().take(before).position(|loader| {
-                !loader.matched && !loader.loaded && loader.level <= level && names(query, &loader.name)
-            });
+            let waiting = self
+                .loaders
+                .iter()
+                .take(before)
+                .position(|loader| !loader.matched && !loader.loaded && loader.level <= level && names(query, &loader.name));
             let Some(index) = waiting else { return Ok(()) };
             self.loaders[index].matched = true;
             let loader = self.loaders[index].clone();
@@ -324,8 +326,7 @@ fn names(query: &str, name: &str) -> bool {
     query.match_indices(name).any(|(at, _)| {
         let before = query[..at].chars().next_back();
         let after = query[at + name.len()..].chars().next();
-        before.is_none_or(|c| c != '.' && !c.is_ascii_alphanumeric())
-            && (after.is_none_or(|c| !word(c)) || !name.ends_with(word))
+        before.is_none_or(|c| c != '.' && !c.is_ascii_alphanumeric()) && (after.is_none_or(|c| !word(c)) || !name.ends_with(word))
     })
 }
 

@@ -72,7 +72,8 @@ impl Evidence {
             [plural] => (None, *plural, None),
             _ => return Answer::Missing("the server could not find the requested resource".to_owned()),
         };
-        let selector = query.split('&').find_map(|part| part.strip_prefix("labelSelector=")).map(|s| s.replace("%3D", "=").replace("%2C", ","));
+        let selector =
+            query.split('&').find_map(|part| part.strip_prefix("labelSelector=")).map(|s| s.replace("%3D", "=").replace("%2C", ","));
         let selector = match selector.map(|s| LabelSelector::parse(&s)).transpose() {
             Ok(selector) => selector,
             Err(error) => return Answer::Missing(error.to_string()),
@@ -138,7 +139,11 @@ impl Evidence {
 fn namespace_of(object: &Value) -> &str {
     match text(object, "/metadata/namespace") {
         "" => {
-            if is_namespaced(text(object, "/kind")) { "default" } else { "" }
+            if is_namespaced(text(object, "/kind")) {
+                "default"
+            } else {
+                ""
+            }
         }
         namespace => namespace,
     }

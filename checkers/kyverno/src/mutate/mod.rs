@@ -151,7 +151,8 @@ fn over_elements(
         let outcome = match each.get("foreach").and_then(Value::as_array).filter(|loops| !loops.is_empty()) {
             Some(loops) => foreach(context, subject, rule, loops, &patched, nesting + 1)?,
             None => {
-                let patches = json!({ "patchStrategicMerge": each.get("patchStrategicMerge"), "patchesJson6902": each.get("patchesJson6902") });
+                let patches =
+                    json!({ "patchStrategicMerge": each.get("patchStrategicMerge"), "patchesJson6902": each.get("patchesJson6902") });
                 let patches = variables::substitute(context, &patches).map_err(|error| failed("variable substitution failed", &error))?;
                 patch(&patches, &patched)?
             }

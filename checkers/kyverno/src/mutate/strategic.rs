@@ -229,16 +229,8 @@ mod tests {
             ),
             (json!({"spec": {"(hostNetwork)": true, "dnsPolicy": "None"}}), "/spec/dnsPolicy", json!(null)),
             (json!({"metadata": {"labels": {"(a)": "1", "c": "4"}}}), "/metadata/labels", json!({"a": "1", "c": "4"})),
-            (
-                json!({"spec": {"containers": [{"<(image)": "*:none"}], "dnsPolicy": "None"}}),
-                "/spec/dnsPolicy",
-                json!(null),
-            ),
-            (
-                json!({"spec": {"containers": [{"<(image)": "*:latest"}], "dnsPolicy": "None"}}),
-                "/spec/dnsPolicy",
-                json!("None"),
-            ),
+            (json!({"spec": {"containers": [{"<(image)": "*:none"}], "dnsPolicy": "None"}}), "/spec/dnsPolicy", json!(null)),
+            (json!({"spec": {"containers": [{"<(image)": "*:latest"}], "dnsPolicy": "None"}}), "/spec/dnsPolicy", json!("None")),
             (
                 json!({"spec": {"containers": [{"(name)": "*", "+(tty)": true}]}}),
                 "/spec/containers/1",

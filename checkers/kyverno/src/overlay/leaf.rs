@@ -122,12 +122,11 @@ pub fn matches_text(value: &Value, pattern: &str) -> bool {
 fn matches_one(value: &Value, pattern: &str) -> bool {
     let operator = Operator::of(pattern);
     match operator {
-        Operator::InRange => range(pattern, "-").is_some_and(|(low, high)| {
-            compares(value, low, Operator::MoreEqual) && compares(value, high, Operator::LessEqual)
-        }),
-        Operator::NotInRange => range(pattern, "!-").is_some_and(|(low, high)| {
-            compares(value, low, Operator::Less) || compares(value, high, Operator::More)
-        }),
+        Operator::InRange => range(pattern, "-")
+            .is_some_and(|(low, high)| compares(value, low, Operator::MoreEqual) && compares(value, high, Operator::LessEqual)),
+        Operator::NotInRange => {
+            range(pattern, "!-").is_some_and(|(low, high)| compares(value, low, Operator::Less) || compares(value, high, Operator::More))
+        }
         _ => compares(value, pattern[operator.sign().len()..].trim(), operator),
     }
 }

@@ -43,7 +43,9 @@ struct Failure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FailureKind {
     /// `raw`: straight from an anchor, not yet gathered over the elements of a list or the keys of a map.
-    Skip { raw: bool },
+    Skip {
+        raw: bool,
+    },
     Negation,
     Other,
 }
@@ -131,10 +133,18 @@ impl Walk {
                 Err(Failure::other(path, message))
             }
             (pattern, Value::Array(items)) => {
-                if items.iter().all(|item| leaf::matches(item, pattern)) { Ok(()) } else { Err(differs(object)) }
+                if items.iter().all(|item| leaf::matches(item, pattern)) {
+                    Ok(())
+                } else {
+                    Err(differs(object))
+                }
             }
             (pattern, value) => {
-                if leaf::matches(value, pattern) { Ok(()) } else { Err(differs(value)) }
+                if leaf::matches(value, pattern) {
+                    Ok(())
+                } else {
+                    Err(differs(value))
+                }
             }
         }
     }
@@ -199,11 +209,9 @@ impl Walk {
                     path: failure.path,
                     kind: FailureKind::Skip { raw: true },
                 },
-                Kind::Global => Failure {
-                    message: format!("{GLOBAL}: {}", failure.message),
-                    path: failure.path,
-                    kind: FailureKind::Skip { raw: true },
-                },
+                Kind::Global => {
+                    Failure { message: format!("{GLOBAL}: {}", failure.message), path: failure.path, kind: FailureKind::Skip { raw: true } }
+                }
                 _ => failure,
             }),
         }

@@ -15,7 +15,8 @@ pub fn expand_in_metadata(pattern: &Map<String, Value>, object: &Map<String, Val
     for tag in ["labels", "annotations"] {
         let (Some((key, wanted)), Some(actual)) = (find(metadata, tag), of_object.get(tag).and_then(Value::as_object)) else { continue };
         let Some(wanted) = wanted.as_object() else { continue };
-        let texts: Map<String, Value> = wanted.iter().filter(|(_, v)| v.is_string()).map(|(k, v)| (expanded(k, actual), v.clone())).collect();
+        let texts: Map<String, Value> =
+            wanted.iter().filter(|(_, v)| v.is_string()).map(|(k, v)| (expanded(k, actual), v.clone())).collect();
         any = true;
         changed.insert(key.clone(), Value::Object(texts));
     }

@@ -115,7 +115,9 @@ impl Lint {
         match types.as_slice() {
             [] => self.wrong(field, "no operation defined in the rule; write one of validate, mutate, generate, verifyImages"),
             [_] => {}
-            several => self.wrong(field, format!("only one operation is allowed in a rule, not {}; write a rule for each", several.join(" and "))),
+            several => {
+                self.wrong(field, format!("only one operation is allowed in a rule, not {}; write a rule for each", several.join(" and ")))
+            }
         }
         self.block(rule.get("match"), &format!("{field}.match"), true);
         self.block(rule.get("exclude"), &format!("{field}.exclude"), false);
@@ -190,7 +192,10 @@ impl Lint {
             Some(Value::Object(map)) => {
                 for (name, value) in map {
                     if !matches!(name.as_str(), "any" | "all") {
-                        self.wrong(format!("{field}.{name}"), format!("{name} is not known here; write any or all with a list of conditions"));
+                        self.wrong(
+                            format!("{field}.{name}"),
+                            format!("{name} is not known here; write any or all with a list of conditions"),
+                        );
                         continue;
                     }
                     match value {
@@ -237,7 +242,10 @@ impl Lint {
             }
             let given: Vec<_> = kinds.into_iter().filter(|kind| entry.get(*kind).is_some_and(|v| !v.is_null())).collect();
             if given.len() != 1 {
-                self.wrong(field.clone(), format!("exactly one of {} is needed in a context entry, found {}", kinds.join(", "), given.len()));
+                self.wrong(
+                    field.clone(),
+                    format!("exactly one of {} is needed in a context entry, found {}", kinds.join(", "), given.len()),
+                );
             }
             if let Some(path) = given.first().and_then(|kind| entry.get(*kind)).and_then(|v| v.get("jmesPath")).and_then(Value::as_str) {
                 self.query(path, &format!("{field}.{}.jmesPath", given[0]));
@@ -271,7 +279,10 @@ impl Lint {
         }
         self.checks(fields.get("deny"), validate, field);
         if fields.get("pattern").is_some_and(Value::is_array) {
-            self.wrong(format!("{field}.pattern"), "a pattern is a map, as the object that it is compared with; alternatives go to anyPattern");
+            self.wrong(
+                format!("{field}.pattern"),
+                "a pattern is a map, as the object that it is compared with; alternatives go to anyPattern",
+            );
         }
         if fields.get("anyPattern").is_some_and(|value| !value.is_array() && !value.is_null()) {
             self.wrong(format!("{field}.anyPattern"), "anyPattern is a list of patterns");
@@ -287,7 +298,9 @@ impl Lint {
         for (i, each) in block.get("foreach").and_then(Value::as_array).into_iter().flatten().enumerate() {
             let field = format!("{field}.foreach[{i}]");
             match each.get("list").and_then(Value::as_str) {
-                None | Some("") => self.wrong(format!("{field}.list"), "a loop needs a list: a JMESPath query such as request.object.spec.containers"),
+                None | Some("") => {
+                    self.wrong(format!("{field}.list"), "a loop needs a list: a JMESPath query such as request.object.spec.containers")
+                }
                 Some(list) => self.query(list, &format!("{field}.list")),
             }
             self.conditions(each.get("preconditions"), &format!("{field}.preconditions"));
@@ -319,7 +332,8 @@ impl Lint {
 
     fn mutate(&mut self, mutate: &Value, field: &str) {
         let known = ["patchStrategicMerge", "patchesJson6902", "foreach"];
-        let given: Vec<_> = known.into_iter().filter(|name| mutate.get(*name).is_some_and(|v| !v.is_null() && v.as_str() != Some(""))).collect();
+        let given: Vec<_> =
+            known.into_iter().filter(|name| mutate.get(*name).is_some_and(|v| !v.is_null() && v.as_str() != Some(""))).collect();
         match given.as_slice() {
             [] => self.wrong(field, format!("mutate rule changes nothing; write one of {}", known.join(", "))),
             [_] => {}
@@ -331,7 +345,9 @@ impl Lint {
         for (i, each) in mutate.get("foreach").and_then(Value::as_array).into_iter().flatten().enumerate() {
             let field = format!("{field}.foreach[{i}]");
             match each.get("list").and_then(Value::as_str) {
-                None | Some("") => self.wrong(format!("{field}.list"), "a loop needs a list: a JMESPath query such as request.object.spec.containers"),
+                None | Some("") => {
+                    self.wrong(format!("{field}.list"), "a loop needs a list: a JMESPath query such as request.object.spec.containers")
+                }
                 Some(list) => self.query(list, &format!("{field}.list")),
             }
             self.conditions(each.get("preconditions"), &format!("{field}.preconditions"));

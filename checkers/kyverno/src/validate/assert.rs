@@ -55,7 +55,11 @@ fn assert(runtime: &Runtime<'_>, tree: &Value, value: &Value, path: &str, depth:
                         Some(found) => found.clone(),
                         None if over_elements => Value::Null,
                         None => {
-                            failures.push(format!("{path}.{key}: Required value: field not found in the input object").trim_start_matches('.').to_owned());
+                            failures.push(
+                                format!("{path}.{key}: Required value: field not found in the input object")
+                                    .trim_start_matches('.')
+                                    .to_owned(),
+                            );
                             continue;
                         }
                     },
@@ -81,7 +85,9 @@ fn assert(runtime: &Runtime<'_>, tree: &Value, value: &Value, path: &str, depth:
                     failures.extend(assert(runtime, item, value, &format!("{path}[{i}]"), depth + 1)?);
                 }
             }
-            Some(_) => failures.push(format!("{path}: Invalid value: {value}: lengths of slices don't match").trim_start_matches('.').to_owned()),
+            Some(_) => {
+                failures.push(format!("{path}: Invalid value: {value}: lengths of slices don't match").trim_start_matches('.').to_owned())
+            }
             None => failures.push(format!("{path}: Invalid value: {value}: value must be a slice").trim_start_matches('.').to_owned()),
         },
         scalar => {

@@ -35,11 +35,13 @@ pub fn rule(context: &mut Context<'_>, subject: &Subject<'_>, rule: &Value) -> R
 }
 
 fn parameters(context: &Context<'_>, subject: &Subject<'_>, cel: &Value) -> Result<Vec<Option<Value>>, String> {
-    let (Some(kind), Some(reference)) = (cel.get("paramKind").filter(|k| k.is_object()), cel.get("paramRef").filter(|r| r.is_object())) else {
+    let (Some(kind), Some(reference)) = (cel.get("paramKind").filter(|k| k.is_object()), cel.get("paramRef").filter(|r| r.is_object()))
+    else {
         return Ok(vec![None]);
     };
     let own = subject.object().and_then(|o| o.pointer("/metadata/namespace")).and_then(Value::as_str).unwrap_or_default();
-    let mut selector = json!({ "apiVersion": kind["apiVersion"], "kind": kind["kind"], "name": reference["name"], "selector": reference["selector"] });
+    let mut selector =
+        json!({ "apiVersion": kind["apiVersion"], "kind": kind["kind"], "name": reference["name"], "selector": reference["selector"] });
     let given = reference.get("namespace").and_then(Value::as_str).unwrap_or(own);
     if crate::evidence::is_namespaced(kind["kind"].as_str().unwrap_or_default()) {
         selector["namespace"] = json!(given);

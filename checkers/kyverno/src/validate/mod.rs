@@ -177,7 +177,9 @@ fn one_pattern(context: &mut Context<'_>, rule: &Value, object: &Value, pattern:
             let message = match written_message(context, rule) {
                 None => format!("validation error: {place}"),
                 Some(Ok(text)) => format!("validation error: {text}{} {place}", if text.ends_with('.') { "" } else { "." }),
-                Some(Err(_)) => format!("validation error: variables substitution error in rule {name} execution error: {}", mismatch.message),
+                Some(Err(_)) => {
+                    format!("validation error: variables substitution error in rule {name} execution error: {}", mismatch.message)
+                }
             };
             if mismatch.path.is_empty() { Response::error(message) } else { Response::fail(message) }
         }
@@ -259,7 +261,8 @@ fn over_elements(
         context.reset();
         context.set_element(element, i, nesting);
         if scope == Some(true) && !element.is_object() {
-            let message = format!("failed to process foreach: cannot use elementScope=true foreach rules for elements that are not maps: {element}");
+            let message =
+                format!("failed to process foreach: cannot use elementScope=true foreach rules for elements that are not maps: {element}");
             return (Some(Response::error(message)), applied);
         }
         subject.element = if scope.unwrap_or(element.is_object()) { Some(element.clone()) } else { outer.clone() };

@@ -1,13 +1,7 @@
 //! `validate.podSecurity`: a level of the Pod Security Standards, with exclusions by control, image, field and value.
 
 use super::{of_old_object, tolerates_existing};
-use crate::{
-    context::Context,
-    engine::Response,
-    exceptions,
-    result::Status,
-    subject::Subject,
-};
+use crate::{context::Context, engine::Response, exceptions, result::Status, subject::Subject};
 use kyverno_jmespath::wildcard;
 use pod_security::{Level, Version, Violation, evaluate};
 use serde_json::{Map, Value, json};
@@ -49,7 +43,8 @@ pub fn rule(context: &mut Context<'_>, subject: &mut Subject<'_>, rule: &Value) 
     }
     let name = rule.get("name").and_then(Value::as_str).unwrap_or_default();
     let excepted = exceptions::matching(context, subject, name);
-    let of_controls = |exception: &&Value| exception.pointer("/spec/podSecurity").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+    let of_controls =
+        |exception: &&Value| exception.pointer("/spec/podSecurity").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
     if let Some(whole) = excepted.iter().find(|exception| !of_controls(exception)) {
         return Some(Response::excepted(&[*whole]));
     }
@@ -130,10 +125,12 @@ fn checks(level: Level, version: Version, metadata: &Value, spec: &Value) -> Vec
 
 fn exempt(checks: &mut Vec<Check>, exclude: &Value, level: Level, version: Version, metadata: &Value, spec: &Value) {
     let text = |name: &str| exclude.get(name).and_then(Value::as_str).unwrap_or_default();
-    let list = |name: &str| -> Vec<&str> { exclude.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect() };
+    let list =
+        |name: &str| -> Vec<&str> { exclude.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect() };
     let images = list("images");
     let values = list("values");
-    let (narrowed_metadata, narrowed_spec) = if images.is_empty() { (metadata.clone(), without_containers(spec)) } else { (json!({}), with_images(spec, &images)) };
+    let (narrowed_metadata, narrowed_spec) =
+        if images.is_empty() { (metadata.clone(), without_containers(spec)) } else { (json!({}), with_images(spec, &images)) };
     let excluded = self::checks(level, version, &narrowed_metadata, &narrowed_spec);
     for check in excluded.iter().filter(|check| checks_of(text("controlName")).contains(&check.id)) {
         for violation in &check.violations {
@@ -145,7 +142,8 @@ fn exempt(checks: &mut Vec<Check>, exclude: &Value, level: Level, version: Versi
                 continue;
             }
             let Some(found) = checks.iter_mut().find(|other| other.id == check.id) else { continue };
-            let same = |other: &Violation| any_index(&other.field) == field && (images.is_empty() || other.container == violation.container);
+            let same =
+                |other: &Violation| any_index(&other.field) == field && (images.is_empty() || other.container == violation.container);
             if let Some(at) = found.violations.iter().position(same) {
                 found.violations.remove(at);
             }

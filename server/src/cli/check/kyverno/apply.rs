@@ -41,7 +41,11 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
     let mut sets: Vec<Set> = arguments.folders.iter().map(of_folder).collect();
     if !arguments.policies.is_empty() || !arguments.resources.is_empty() || sets.is_empty() {
-        sets.push(Set { policies: arguments.policies.clone(), resources: arguments.resources.clone(), evidence: arguments.evidence.clone() });
+        sets.push(Set {
+            policies: arguments.policies.clone(),
+            resources: arguments.resources.clone(),
+            evidence: arguments.evidence.clone(),
+        });
     }
     let (mut bad, mut unreadable) = (false, false);
     for set in &sets {

@@ -1,10 +1,6 @@
 //! `cordon check kyverno test`: Kyverno's unit tests of policies.
 
-use super::{
-    FINDINGS, Sources, UNREADABLE,
-    apply::by_kind,
-    evidence, print, values,
-};
+use super::{FINDINGS, Sources, UNREADABLE, apply::by_kind, evidence, print, values};
 use crate::cli::complain;
 use anyhow::Result;
 use kyverno::unit_test;
@@ -46,7 +42,11 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
             continue;
         };
         for outcome in outcomes {
-            if outcome.ok { passed += 1 } else { failed += 1 }
+            if outcome.ok {
+                passed += 1
+            } else {
+                failed += 1
+            }
             if !outcome.ok || !arguments.fail_only {
                 let word = if outcome.ok { "ok" } else { "FAIL" };
                 let rule = if outcome.rule.is_empty() { String::new() } else { format!("/{}", outcome.rule) };
