@@ -9,9 +9,12 @@
 //! never panic by themselves, other than where a property that always holds does not.
 
 pub mod apply;
+pub mod cel_policies;
 pub mod decode;
 pub mod falco;
 mod input;
+pub mod jmespath;
+pub mod kyverno;
 pub mod network_policy;
 pub mod patches;
 pub mod pod_security;

@@ -9,6 +9,7 @@ use clap::{Subcommand, ValueEnum};
 use std::{io::Read, path::PathBuf, process::ExitCode};
 
 mod falco;
+mod kyverno;
 mod network_policy;
 mod pod_security;
 mod prometheus;
@@ -27,6 +28,9 @@ pub enum Command {
     Prometheus(prometheus::Command),
     /// Judge Falco's conditions, rules and alerts on recorded events.
     Falco(falco::Arguments),
+    /// Policies on objects and unit tests of policies, as Kyverno judges them.
+    #[command(subcommand)]
+    Kyverno(kyverno::Command),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -42,6 +46,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Rbac(arguments) => rbac::run(&arguments),
         Command::Prometheus(command) => prometheus::run(command),
         Command::Falco(arguments) => falco::run(&arguments),
+        Command::Kyverno(command) => kyverno::run(command),
     }
 }
 
