@@ -33,7 +33,7 @@ impl Place {
 
 /// The specs of a ValidatingPolicy or ImageValidatingPolicy for controllers; none where the policy is not about pods alone.
 pub(super) fn validating(spec: &Value) -> Vec<Value> {
-    generated(spec, |spec, place| rewrite(spec, place))
+    generated(spec, rewrite)
 }
 
 /// The same for a MutatingPolicy, where what is applied is wrapped too.

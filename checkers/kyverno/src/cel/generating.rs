@@ -47,7 +47,7 @@ impl Judge<'_> {
         }
         for (index, generation) in rules(&spec["generate"]).iter().enumerate() {
             if generation["template"].is_object() {
-                self.from_template(&mut run, &generation["template"])?;
+                self.made_from_template(&mut run, &generation["template"])?;
                 continue;
             }
             let program =
@@ -61,7 +61,7 @@ impl Judge<'_> {
     }
 
     /// Objects of a policy in a namespace are in that namespace.
-    fn from_template(&self, run: &mut Run<'_>, template: &Value) -> Result<(), String> {
+    fn made_from_template(&self, run: &mut Run<'_>, template: &Value) -> Result<(), String> {
         let objects = template::render(template, run).map_err(|error| format!("failed to render generation template: {error}"))?;
         let own = text_at(self.policy, "/metadata/namespace");
         for object in objects {

@@ -13,7 +13,7 @@ fn default_of(transaction: &Transaction, group: &str, plural: &str, annotations:
         .max_by_key(|class| {
             (
                 class["metadata"]["creationTimestamp"].as_str().unwrap_or_default().to_owned(),
-                std::cmp::Reverse(object::name(&class).to_owned()),
+                std::cmp::Reverse(object::name(class).to_owned()),
             )
         })
         .map(|class| object::name(&class).to_owned())

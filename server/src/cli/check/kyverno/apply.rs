@@ -64,7 +64,11 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 /// Whether something fails; `None` where something cannot be read.
 fn judge(set: &Set, format: Format) -> Option<bool> {
     let mut sources = Sources::default();
-    let mut whole = set.policies.iter().map(|file| sources.add(file)).fold(true, |all, one| all && one);
+    // Each is read, so that what is wrong with each is told.
+    let mut whole = true;
+    for file in &set.policies {
+        whole &= sources.add(file);
+    }
     let mut resources = Vec::new();
     for file in &set.resources {
         match values(file) {
