@@ -150,8 +150,7 @@ impl Reachability {
         for (name, found) in [(&expectation.from, sources), (&expectation.to, destinations)] {
             // Nobody else is there: nobody else gets in.
             if found.is_empty() && !matches!(self.groups.get(name), Some(Group::Others(_))) {
-                let expected = self.scope(name).map_or_else(|| name.clone(), |scope| format!("running {}", scope.words()));
-                findings.push(Finding::new(control.as_str(), "", "", format!("no pod of {name} runs"), expected));
+                findings.push(self.nobody(name));
                 return;
             }
         }
@@ -174,6 +173,14 @@ impl Reachability {
                 ));
             }
         }
+    }
+
+    /// The same for each expectation of the group, so that it is told once.
+    fn nobody(&self, name: &str) -> Finding {
+        let scope = self.scope(name);
+        let object = scope.map_or_else(String::new, |scope| format!("Pod/{}", scope.namespace));
+        let expected = scope.map_or_else(|| name.to_owned(), |scope| format!("running {}", scope.words()));
+        Finding::new(format!("reachability-group/{name}"), object, "", format!("no pod of {name} runs"), expected)
     }
 
     /// Why the live connection does not confirm what the objects say, if it does not.

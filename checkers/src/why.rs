@@ -69,6 +69,7 @@ pub(crate) fn of(control: &str) -> (&'static str, &'static str) {
             "A model server answers everybody who reaches it. Whoever can, may steal the model by asking, spend your GPU hours, or attack the parser of its requests.",
             POLICIES,
         ),
+        ("reachability-group", _) => ("Who can reach a workload can only be judged while it runs.", POLICIES),
         ("works", _) => (
             "Security that stops the service is switched off by the first person on call. It counts only when the model still answers.",
             "https://www.tensorflow.org/tfx/serving/api_rest",
@@ -85,6 +86,14 @@ pub(crate) fn of(control: &str) -> (&'static str, &'static str) {
             "A namespace that enforces a standard refuses the next careless pod, whoever deploys it.",
             "https://kubernetes.io/docs/concepts/security/pod-security-admission/",
         ),
-        _ => ("", ""),
+        ("plugin", _) => (
+            "The device plugin holds the node's GPU device files and the kubelet's socket. Whoever takes it over decides which pod gets which GPU, so it keeps no more privilege than that needs.",
+            PLUGIN,
+        ),
+        // A family that a lab named itself.
+        _ => (
+            "The task describes what the cluster must hold, because that is what Kubernetes enforces: not what a file says that was never applied.",
+            "https://kubernetes.io/docs/concepts/overview/working-with-objects/",
+        ),
     }
 }

@@ -9,9 +9,13 @@
 //! never panic by themselves, other than where a property that always holds does not.
 
 pub mod apply;
+pub mod cel_policies;
 pub mod decode;
 pub mod gatekeeper;
+pub mod falco;
 mod input;
+pub mod jmespath;
+pub mod kyverno;
 pub mod network_policy;
 pub mod patches;
 pub mod pod_security;

@@ -16,7 +16,6 @@ pub fn run(input: &[u8]) {
             path: path.to_owned(),
             ..Attributes::default()
         };
-        let _ = rbac::who_can(&policy, &attributes);
         for subject in rbac::subjects(&policy) {
             let groups = subject.groups();
             let may = rbac::authorize(&policy, User { name: &subject.user(), groups: &groups }, &attributes).is_some();

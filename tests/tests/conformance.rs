@@ -105,3 +105,13 @@ fn gatekeeper() {
     let template = "gatekeeper review -p {dir}/template.yaml -p {dir}/constraint.yaml -i {dir}/inventory.yaml {dir}/object.yaml";
     all_right("gatekeeper", &[], template, 150);
 }
+
+/// What is not right is listed in docs/conformance.md, each with its reason.
+#[test]
+fn kyverno_policies() {
+    for (repository, at_least, floor) in [("policies-repo", 2_000, 95), ("kyverno-cli-tests", 200, 85)] {
+        if let Some((cases, right)) = replay("kyverno", &["--repo", repository], "kyverno apply --format json {dir}") {
+            assert!(cases >= at_least && right * 100 >= cases * floor, "kyverno {repository}: {right} of {cases}");
+        }
+    }
+}

@@ -7,7 +7,7 @@
 use crate::{
     event::{Event, Schema, Value, fields_of},
     fields::Source,
-    filter::{self, EventTypes, Filter},
+    filter::{self, EventTypes, Plan},
     output::{Format, show},
     rules::{Loaded, Rule},
 };
@@ -28,14 +28,13 @@ pub struct Engine {
     rules: Vec<Ready>,
     conditions: Schema,
     outputs: Schema,
-    /// By the schema's number of the event type, the rules that can fire; the last entry is for every other type.
-    by_type: Vec<Box<[u32]>>,
+    /// Finds rules by the schema's number of the event type.
+    plan: Plan,
 }
 
 #[derive(Debug, Clone)]
 struct Ready {
     rule: Rule,
-    filter: Filter,
     output: Format,
 }
 
@@ -53,35 +52,34 @@ pub struct Alert {
 impl Engine {
     /// Makes the enabled rules ready.
     pub fn new(loaded: &Loaded) -> Result<Self, EngineError> {
-        let mut engine = Self { rules: Vec::new(), conditions: Schema::default(), outputs: Schema::default(), by_type: Vec::new() };
+        let (mut conditions, mut outputs) = (Schema::default(), Schema::default());
+        let (mut rules, mut filters) = (Vec::new(), Vec::new());
         for rule in loaded.rules.iter().filter(|rule| rule.enabled) {
             let failed = |message: String| EngineError { rule: rule.name.clone(), message };
-            let (filter, _) =
-                filter::compile(&rule.condition, rule.source, &mut engine.conditions).map_err(|error| failed(error.message))?;
-            let output = Format::new(&rule.output, rule.source, &mut engine.outputs).map_err(failed)?;
+            let (filter, _) = filter::compile(&rule.condition, rule.source, &mut conditions).map_err(|error| failed(error.message))?;
+            let output = Format::new(&rule.output, rule.source, &mut outputs).map_err(failed)?;
             let (EventTypes::Only(names) | EventTypes::AllBut(names)) = &rule.event_types;
             for name in names {
-                engine.conditions.event_type(name);
+                conditions.event_type(name);
             }
-            engine.rules.push(Ready { rule: rule.clone(), filter, output });
+            rules.push(Ready { rule: rule.clone(), output });
+            filters.push(filter);
         }
-        let types = engine.conditions.event_types();
-        let mut by_type = vec![Vec::new(); types + 1];
-        for (number, ready) in (0..).zip(&engine.rules) {
+        let types = conditions.event_types();
+        let mut by_type = vec![Vec::new(); types.len() + 1];
+        for (number, ready) in (0..).zip(&rules) {
             let (named, others) = match &ready.rule.event_types {
                 EventTypes::Only(names) => (names, false),
                 EventTypes::AllBut(names) => (names, true),
             };
-            let mut wanted = vec![others; types + 1];
-            for name in named {
-                wanted[engine.conditions.event_type(name) as usize] = !others;
-            }
-            for (rules, _) in by_type.iter_mut().zip(wanted).filter(|(_, wanted)| *wanted) {
-                rules.push(number);
+            for (candidates, name) in by_type.iter_mut().zip(types.iter().map(Some).chain([None])) {
+                if name.is_some_and(|name| named.contains(*name)) != others {
+                    candidates.push(number);
+                }
             }
         }
-        engine.by_type = by_type.into_iter().map(Vec::into_boxed_slice).collect();
-        Ok(engine)
+        let plan = Plan::new(&filters, &types, &by_type, conditions.type_slot());
+        Ok(Self { rules, conditions, outputs, plan })
     }
 
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {
@@ -95,9 +93,7 @@ impl Engine {
 
     /// The rules, by number in [`Self::rules`], that fire for an event that this engine decoded.
     pub fn matching<'a>(&'a self, event: &'a Event) -> impl Iterator<Item = usize> + 'a {
-        let last = self.by_type.len() - 1;
-        let candidates = self.by_type.get(event.event_type as usize).unwrap_or(&self.by_type[last]);
-        candidates.iter().map(|number| *number as usize).filter(|number| self.rules[*number].filter.matches(event))
+        self.plan.matching(event)
     }
 
     /// Runs the rules over one recorded event. An event without a source is one of `syscall`, or of `k8s_audit` where it has such

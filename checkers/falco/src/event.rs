@@ -81,8 +81,16 @@ impl Schema {
         *self.types.entry(name.to_owned()).or_insert(next)
     }
 
-    pub(crate) fn event_types(&self) -> usize {
-        self.types.len()
+    /// The event types, by number.
+    pub(crate) fn event_types(&self) -> Vec<&str> {
+        let mut types: Vec<(&str, u32)> = self.types.iter().map(|(name, number)| (name.as_str(), *number)).collect();
+        types.sort_unstable_by_key(|(_, number)| *number);
+        types.into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// Where an event has its type, if some condition reads it.
+    pub(crate) fn type_slot(&self) -> Option<u32> {
+        self.by_key.get("evt.type").copied()
     }
 
     /// Decodes the fields of one event. A value that its field's type cannot hold counts as absent.

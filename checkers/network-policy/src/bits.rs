@@ -44,6 +44,19 @@ impl Bits {
         }
     }
 
+    pub(crate) fn and_not(&mut self, other: &Self) {
+        for (word, mask) in self.words.iter_mut().zip(&other.words) {
+            *word &= !mask;
+        }
+    }
+
+    /// What is in both.
+    pub(crate) fn both(&self, other: &Self) -> Self {
+        let mut both = self.clone();
+        both.and(other);
+        both
+    }
+
     pub(crate) fn invert(&mut self) {
         for word in &mut self.words {
             *word = !*word;
@@ -52,6 +65,13 @@ impl Bits {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..self.len).filter(|index| self.get(*index))
+        self.words.iter().enumerate().flat_map(|(index, word)| {
+            let mut rest = *word;
+            std::iter::from_fn(move || {
+                let bit = rest.trailing_zeros() as usize;
+                rest &= rest.checked_sub(1)?;
+                Some(index * 64 + bit)
+            })
+        })
     }
 }

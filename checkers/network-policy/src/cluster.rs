@@ -1,10 +1,14 @@
 //! All pods, namespaces and policies of a cluster, and what they decide about one connection.
 
-use crate::resource::{Endpoint, EndpointKind, Namespace, Peer, Policy, PortMatch, Protocol, ReadError, Resource, Rule, from_resource};
+use crate::{
+    admin::{Action, AdminPolicy, AdminRule, Subject, Tier},
+    resource::{Endpoint, EndpointKind, Namespace, Node, Peer, Policy, PortMatch, Protocol, ReadError, Resource, Rule, from_resource},
+    selector::Selector,
+    verdict::{Decision, Direction, Exemption, PolicyName, Verdict},
+};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, HashMap},
-    fmt,
     net::IpAddr,
 };
 
@@ -12,106 +16,11 @@ use std::{
 pub struct Cluster {
     pub(crate) namespaces: BTreeMap<String, Namespace>,
     pub(crate) endpoints: Vec<Endpoint>,
+    pub(crate) nodes: BTreeMap<String, Node>,
     pub(crate) policies: Vec<Policy>,
+    /// In the order in which they are asked.
+    pub(crate) admin_policies: Vec<AdminPolicy>,
     by_id: HashMap<String, usize>,
-}
-
-/// `namespace/name` of a policy.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PolicyName {
-    pub namespace: String,
-    pub name: String,
-}
-
-impl fmt::Display for PolicyName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Direction {
-    Ingress,
-    Egress,
-}
-
-impl Direction {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ingress => "ingress",
-            Self::Egress => "egress",
-        }
-    }
-}
-
-/// Why no policy is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exemption {
-    Loopback,
-    HostNetwork,
-    /// The connection comes from the node that the pod runs on, or goes there.
-    OwnNode,
-    OutsideTheCluster,
-}
-
-/// What one side of a connection says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Verdict {
-    Exempt(Exemption),
-    /// No policy selects the pod for this direction: everything is allowed.
-    NoPolicySelects,
-    /// The first rule that allows it, policies in their order.
-    Allowed {
-        policy: PolicyName,
-        rule: usize,
-    },
-    /// These select the pod for this direction, and no rule of theirs allows it.
-    Denied {
-        selected_by: Vec<PolicyName>,
-    },
-}
-
-impl Verdict {
-    pub fn allows(&self) -> bool {
-        !matches!(self, Self::Denied { .. })
-    }
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exempt(Exemption::Loopback) => f.write_str("a pod reaches itself"),
-            Self::Exempt(Exemption::HostNetwork) => f.write_str("host-network pods are not subject to policies"),
-            Self::Exempt(Exemption::OwnNode) => f.write_str("a pod and its own node always reach each other"),
-            Self::Exempt(Exemption::OutsideTheCluster) => f.write_str("outside the cluster"),
-            Self::NoPolicySelects => f.write_str("no policy selects"),
-            Self::Allowed { policy, rule } => write!(f, "{policy} rule {rule} allows"),
-            Self::Denied { selected_by } => {
-                let names: Vec<_> = selected_by.iter().map(PolicyName::to_string).collect();
-                write!(f, "isolated by {}, no rule allows", names.join(", "))
-            }
-        }
-    }
-}
-
-/// Both sides must allow.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decision {
-    pub egress: Verdict,
-    pub ingress: Verdict,
-}
-
-impl Decision {
-    pub fn allowed(&self) -> bool {
-        self.egress.allows() && self.ingress.allows()
-    }
-}
-
-impl fmt::Display for Decision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "egress: {}; ingress: {}", self.egress, self.ingress)
-    }
 }
 
 impl Cluster {
@@ -129,7 +38,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// A namespace or endpoint that is there already is replaced; so is a policy.
+    /// What is there already, by kind, namespace and name, is replaced.
     pub fn add(&mut self, resource: Resource) {
         match resource {
             Resource::Namespace(namespace) => {
@@ -152,6 +61,14 @@ impl Cluster {
                     Ok(index) => self.policies[index] = policy,
                     Err(index) => self.policies.insert(index, policy),
                 }
+            }
+            Resource::Node(node) => {
+                self.nodes.insert(node.name.clone(), node);
+            }
+            Resource::Admin(policy) => {
+                self.admin_policies.retain(|there| there.name != policy.name);
+                let index = self.admin_policies.partition_point(|there| there.order() < policy.order());
+                self.admin_policies.insert(index, policy);
             }
         }
     }
@@ -183,6 +100,29 @@ impl Cluster {
         self.endpoints.iter().position(|endpoint| endpoint.ips.contains(&ip))
     }
 
+    /// The administrators' policies, in the order in which they are asked.
+    pub fn admin_policies(&self) -> &[AdminPolicy] {
+        &self.admin_policies
+    }
+
+    /// Pairs of administrators' policies of one tier and priority that share a pod in a direction for which both have rules: the API leaves
+    /// open which one of them is asked first.
+    pub fn ties(&self) -> Vec<(&AdminPolicy, &AdminPolicy)> {
+        let mut ties = Vec::new();
+        for group in self.admin_policies.chunk_by(|a, b| (a.tier, a.priority) == (b.tier, b.priority)) {
+            for (index, first) in group.iter().enumerate() {
+                for second in &group[index + 1..] {
+                    let both = |direction| !first.rules(direction).is_empty() && !second.rules(direction).is_empty();
+                    let shared = |pod: &Endpoint| self.is_subject(&first.subject, pod) && self.is_subject(&second.subject, pod);
+                    if (both(Direction::Ingress) || both(Direction::Egress)) && self.endpoints.iter().any(shared) {
+                        ties.push((first, second));
+                    }
+                }
+            }
+        }
+        ties
+    }
+
     /// Whether `from` may open a connection to `to`'s port; both are indices into [`Self::endpoints`].
     pub fn decide(&self, from: usize, to: usize, protocol: Protocol, port: u16) -> Decision {
         let (source, destination) = (&self.endpoints[from], &self.endpoints[to]);
@@ -192,11 +132,18 @@ impl Cluster {
         let destination_ip = destination.ips.first().copied();
         let source_ip = address_towards(source, destination_ip);
         let own_node = share_node(source, destination);
-        let side = |direction, subject: &Endpoint, peer: &Endpoint, peer_ip| match subject {
+        let side = |direction, subject: &Endpoint, peer: &Endpoint, ip| match subject {
             Endpoint { kind: EndpointKind::External, .. } => Verdict::Exempt(Exemption::OutsideTheCluster),
             Endpoint { host_network: true, .. } => Verdict::Exempt(Exemption::HostNetwork),
-            _ if own_node => Verdict::Exempt(Exemption::OwnNode),
-            _ => self.side(direction, subject, peer, peer_ip, |rule| rule_covers(rule, protocol, port, destination)),
+            _ => {
+                let connection = Connection { direction, subject, peer, ip };
+                let covers = |rule: &Rule| rule_covers(rule, protocol, port, destination);
+                let tier = |tier| self.administrator(tier, &connection, covers);
+                // Their rules come first; they alone bind what goes to the pod's own node.
+                let policies = || if own_node { None } else { self.network_policies(&connection, covers) };
+                let nobody = if own_node { Verdict::Exempt(Exemption::OwnNode) } else { Verdict::NoPolicySelects };
+                tier(Tier::Admin).or_else(policies).or_else(|| tier(Tier::Baseline)).unwrap_or(nobody)
+            }
         };
         Decision {
             egress: side(Direction::Egress, source, destination, destination_ip),
@@ -204,40 +151,82 @@ impl Cluster {
         }
     }
 
-    fn side(
-        &self,
-        direction: Direction,
-        subject: &Endpoint,
-        peer: &Endpoint,
-        ip: Option<IpAddr>,
-        covers: impl Fn(&Rule) -> bool,
-    ) -> Verdict {
+    /// The first rule of the tier that is about the connection, unless it passes.
+    fn administrator(&self, tier: Tier, connection: &Connection<'_>, covers: impl Fn(&Rule) -> bool) -> Option<Verdict> {
+        let is_about = |rule: &AdminRule| covers(&rule.rule) && self.finds(&rule.rule, "", connection);
+        let subject = |policy: &&AdminPolicy| policy.tier == tier && self.is_subject(&policy.subject, connection.subject);
+        let mut policies = self.admin_policies.iter().filter(subject);
+        let (policy, index, rule) = policies.find_map(|policy| {
+            let rules = policy.rules(connection.direction);
+            rules.iter().position(is_about).map(|index| (policy, index, &rules[index]))
+        })?;
+        (rule.action != Action::Pass).then(|| Verdict::Administrator {
+            policy: policy.name.clone(),
+            rule: index,
+            rule_name: rule.name.clone(),
+            action: rule.action,
+        })
+    }
+
+    /// `None`: no NetworkPolicy selects the pod for this direction.
+    fn network_policies(&self, connection: &Connection<'_>, covers: impl Fn(&Rule) -> bool) -> Option<Verdict> {
         let mut selected_by = Vec::new();
-        for policy in self.policies.iter().filter(|p| p.namespace == subject.namespace && p.selector.matches(&subject.labels)) {
-            let Some(rules) = policy.rules(direction) else { continue };
+        let pod = connection.subject;
+        for policy in self.policies.iter().filter(|p| p.namespace == pod.namespace && p.selector.matches(&pod.labels)) {
+            let Some(rules) = policy.rules(connection.direction) else { continue };
             let name = PolicyName { namespace: policy.namespace.clone(), name: policy.name.clone() };
-            let finds = |rule: &Rule| rule.peers.is_empty() || rule.peers.iter().any(|p| self.peer_matches(p, policy, peer, ip));
-            if let Some(rule) = rules.iter().position(|rule| covers(rule) && finds(rule)) {
-                return Verdict::Allowed { policy: name, rule };
+            if let Some(rule) = rules.iter().position(|rule| covers(rule) && self.finds(rule, &policy.namespace, connection)) {
+                return Some(Verdict::Allowed { policy: name, rule });
             }
             selected_by.push(name);
         }
-        if selected_by.is_empty() { Verdict::NoPolicySelects } else { Verdict::Denied { selected_by } }
+        (!selected_by.is_empty()).then_some(Verdict::Denied { selected_by })
     }
 
-    fn peer_matches(&self, peer: &Peer, policy: &Policy, endpoint: &Endpoint, ip: Option<IpAddr>) -> bool {
+    fn is_subject(&self, subject: &Subject, pod: &Endpoint) -> bool {
+        pod.is_plain_pod()
+            && self.in_namespaces(&subject.namespaces, pod)
+            && subject.pods.as_ref().is_none_or(|selector| selector.matches(&pod.labels))
+    }
+
+    fn in_namespaces(&self, selector: &Selector, pod: &Endpoint) -> bool {
+        self.namespaces.get(&pod.namespace).is_some_and(|namespace| selector.matches(&namespace.labels))
+    }
+
+    /// Whether the rule's peers hold the connection's.
+    fn finds(&self, rule: &Rule, namespace: &str, connection: &Connection<'_>) -> bool {
+        rule.peers.is_empty() || rule.peers.iter().any(|peer| self.peer_matches(peer, namespace, connection.peer, connection.ip))
+    }
+
+    fn peer_matches(&self, peer: &Peer, namespace: &str, endpoint: &Endpoint, ip: Option<IpAddr>) -> bool {
         match peer {
             Peer::Block(block) => ip.is_some_and(|ip| block.contains(ip)),
             Peer::Pods { namespaces, pods } => {
                 endpoint.is_plain_pod()
-                    && match namespaces {
-                        None => endpoint.namespace == policy.namespace,
-                        Some(selector) => self.namespaces.get(&endpoint.namespace).is_some_and(|n| selector.matches(&n.labels)),
-                    }
+                    && namespaces.as_ref().map_or(endpoint.namespace == namespace, |selector| self.in_namespaces(selector, endpoint))
                     && pods.as_ref().is_none_or(|selector| selector.matches(&endpoint.labels))
             }
+            Peer::Nodes(selector) => self.on_node(selector, endpoint, ip),
+            Peer::Domain(pattern) => has_domain(endpoint, pattern),
+            Peer::Unsupported => false,
         }
     }
+
+    /// Whether the endpoint has an address of one of these nodes.
+    fn on_node(&self, selector: &Selector, endpoint: &Endpoint, ip: Option<IpAddr>) -> bool {
+        let is_it = |node: &Node| (endpoint.host_network && endpoint.node == node.name) || ip.is_some_and(|ip| node.ips.contains(&ip));
+        self.nodes.values().any(|node| is_it(node) && selector.matches(&node.labels))
+    }
+}
+
+/// One side of a connection.
+struct Connection<'a> {
+    direction: Direction,
+    /// Whom the policies of this side are about.
+    subject: &'a Endpoint,
+    peer: &'a Endpoint,
+    /// The peer's address.
+    ip: Option<IpAddr>,
 }
 
 impl Policy {
@@ -261,16 +250,24 @@ pub(crate) fn share_node(a: &Endpoint, b: &Endpoint) -> bool {
     (a.host_network || b.host_network) && !a.node.is_empty() && a.node == b.node
 }
 
-pub(crate) fn rule_covers(rule: &Rule, protocol: Protocol, port: u16, destination: &Endpoint) -> bool {
-    rule.ports.is_empty() || rule.ports.iter().any(|wanted| port_covers(wanted, protocol, port, destination))
+fn rule_covers(rule: &Rule, protocol: Protocol, port: u16, destination: &Endpoint) -> bool {
+    let is_named = |name: &str| destination.ports.iter().any(|p| p.name == name && p.protocol == protocol && p.number == port);
+    rule.ports.is_empty() || rule.ports.iter().any(|wanted| port_covers(wanted, protocol, port, is_named))
 }
 
-fn port_covers(wanted: &PortMatch, protocol: Protocol, port: u16, destination: &Endpoint) -> bool {
+/// `is_named`: whether the destination calls the port so.
+pub(crate) fn port_covers(wanted: &PortMatch, protocol: Protocol, port: u16, is_named: impl Fn(&str) -> bool) -> bool {
     match wanted {
         PortMatch::Any(p) => *p == protocol,
         PortMatch::Range(p, first, last) => *p == protocol && (*first..=*last).contains(&port),
-        PortMatch::Named(p, name) => {
-            *p == protocol && destination.ports.iter().any(|d| d.name == *name && d.protocol == protocol && d.number == port)
-        }
+        PortMatch::Named(p, name) => p.is_none_or(|p| p == protocol) && is_named(name),
     }
+}
+
+/// Whether one of the endpoint's names is the pattern, or lies below `*.example.com`.
+pub(crate) fn has_domain(endpoint: &Endpoint, pattern: &str) -> bool {
+    endpoint.domain_names.iter().any(|name| match pattern.strip_prefix('*') {
+        Some(suffix) => name.len() > suffix.len() && name.ends_with(suffix),
+        None => name == pattern,
+    })
 }

@@ -1,6 +1,9 @@
 //! The one seam: a Kubernetes object becomes a domain value.
 
-use crate::selector::Selector;
+use crate::{
+    admin::{self, AdminKind, AdminPolicy},
+    selector::Selector,
+};
 use ipnet::IpNet;
 use serde_json::Value;
 use std::{collections::BTreeMap, fmt, net::IpAddr, str::FromStr};
@@ -10,7 +13,9 @@ use std::{collections::BTreeMap, fmt, net::IpAddr, str::FromStr};
 pub enum Resource {
     Namespace(Namespace),
     Endpoint(Endpoint),
+    Node(Node),
     Policy(Policy),
+    Admin(AdminPolicy),
 }
 
 /// A field that cannot be read.
@@ -30,9 +35,9 @@ impl fmt::Display for ReadError {
 
 impl std::error::Error for ReadError {}
 
-type Read<T> = Result<T, (String, String)>;
+pub(crate) type Read<T> = Result<T, (String, String)>;
 
-fn bad<T>(field: impl Into<String>, message: impl Into<String>) -> Read<T> {
+pub(crate) fn bad<T>(field: impl Into<String>, message: impl Into<String>) -> Read<T> {
     Err((field.into(), message.into()))
 }
 
@@ -41,6 +46,14 @@ pub struct Namespace {
     pub name: String,
     /// With `kubernetes.io/metadata.name`, which the API server always sets.
     pub labels: BTreeMap<String, String>,
+}
+
+/// A machine of the cluster, for the rules that speak of nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    pub name: String,
+    pub labels: BTreeMap<String, String>,
+    pub ips: Vec<IpAddr>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +78,8 @@ pub struct Endpoint {
     pub node: String,
     /// Named container ports.
     pub ports: Vec<Port>,
+    /// The names that an external one is looked up by, in small letters.
+    pub domain_names: Vec<String>,
 }
 
 impl Endpoint {
@@ -150,6 +165,12 @@ pub enum Peer {
         /// `None`: all pods.
         pods: Option<Selector>,
     },
+    /// The addresses of these nodes, and with them the pods in their network.
+    Nodes(Selector),
+    /// `models.example.com`, or `*.example.com` for all names below.
+    Domain(String),
+    /// Nobody: names in a rule that does not allow.
+    Unsupported,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -170,12 +191,12 @@ pub enum PortMatch {
     Any(Protocol),
     /// From the first to the second, both included.
     Range(Protocol, u16, u16),
-    /// What the destination pod calls by this name.
-    Named(Protocol, String),
+    /// What the destination pod calls by this name; `None`: with whatever protocol it says.
+    Named(Option<Protocol>, String),
 }
 
-/// Reads a Namespace, a Pod, a NetworkPolicy, or an `ExternalEndpoint` (`spec.ip`, an address outside, for command lines and
-/// tests). `None`: the kind has no meaning here.
+/// Reads a Namespace, a Pod, a Node, a NetworkPolicy, one of the administrators' kinds, or an `ExternalEndpoint` (`spec.ip`, an address
+/// outside, and `spec.domainNames`, its names; for command lines and tests). `None`: the kind has no meaning here.
 pub fn from_resource(object: &Value) -> Result<Option<Resource>, ReadError> {
     let kind = object["kind"].as_str().unwrap_or_default();
     let metadata = &object["metadata"];
@@ -184,14 +205,19 @@ pub fn from_resource(object: &Value) -> Result<Option<Resource>, ReadError> {
     let api = object["apiVersion"].as_str().unwrap_or_default();
     let read = match kind {
         "Namespace" if api == "v1" => read_namespace(metadata, name).map(Resource::Namespace),
+        "Node" if api == "v1" => read_node(object, name).map(Resource::Node),
         "Pod" if api == "v1" => read_pod(object, namespace, name).map(Resource::Endpoint),
         "NetworkPolicy" if api.starts_with("networking.k8s.io/") || api.is_empty() => {
             read_policy(&object["spec"], namespace, name).map(Resource::Policy)
         }
         "ExternalEndpoint" => read_external(object, name).map(Resource::Endpoint),
-        _ => return Ok(None),
+        _ => match AdminKind::of(object) {
+            Some(kind) => admin::read(object, kind, name).map(Resource::Admin),
+            None => return Ok(None),
+        },
     };
-    let id = if kind == "Namespace" { name.to_owned() } else { format!("{namespace}/{name}") };
+    let cluster_scoped = matches!(kind, "Namespace" | "Node") || AdminKind::of(object).is_some();
+    let id = if cluster_scoped { name.to_owned() } else { format!("{namespace}/{name}") };
     read.map(Some).map_err(|(field, message)| ReadError { object: format!("{kind} {id}"), field, message })
 }
 
@@ -219,7 +245,23 @@ fn read_ip(value: &Value, field: &str) -> Read<IpAddr> {
     value.as_str().and_then(|text| text.parse().ok()).map_or_else(|| bad(field, "must be an IP address"), Ok)
 }
 
+/// A name as it is compared: small letters, no dot at the end.
+pub(crate) fn domain_name(text: &str) -> String {
+    text.trim_end_matches('.').to_ascii_lowercase()
+}
+
+fn read_node(object: &Value, name: &str) -> Read<Node> {
+    let mut ips = Vec::new();
+    for (index, address) in items(&object["status"]["addresses"], "status.addresses")?.iter().enumerate() {
+        if matches!(address["type"].as_str(), Some("InternalIP" | "ExternalIP")) {
+            ips.push(read_ip(&address["address"], &format!("status.addresses[{index}].address"))?);
+        }
+    }
+    Ok(Node { name: name.to_owned(), labels: read_labels(&object["metadata"])?, ips })
+}
+
 fn read_external(object: &Value, name: &str) -> Read<Endpoint> {
+    let names = items(&object["spec"]["domainNames"], "spec.domainNames")?;
     Ok(Endpoint {
         kind: EndpointKind::External,
         namespace: String::new(),
@@ -230,10 +272,11 @@ fn read_external(object: &Value, name: &str) -> Read<Endpoint> {
         host_network: false,
         node: String::new(),
         ports: Vec::new(),
+        domain_names: names.iter().filter_map(|name| name.as_str().map(domain_name)).collect(),
     })
 }
 
-fn items<'a>(value: &'a Value, field: &str) -> Read<&'a [Value]> {
+pub(crate) fn items<'a>(value: &'a Value, field: &str) -> Read<&'a [Value]> {
     match value {
         Value::Null => Ok(&[]),
         Value::Array(items) => Ok(items),
@@ -278,10 +321,11 @@ fn read_pod(object: &Value, namespace: &str, name: &str) -> Read<Endpoint> {
         host_network: spec["hostNetwork"] == true,
         node: spec["nodeName"].as_str().unwrap_or_default().to_owned(),
         ports,
+        domain_names: Vec::new(),
     })
 }
 
-fn read_protocol(value: &Value, field: &str) -> Read<Protocol> {
+pub(crate) fn read_protocol(value: &Value, field: &str) -> Read<Protocol> {
     match value {
         Value::Null => Ok(Protocol::Tcp),
         Value::String(text) => text.parse().or_else(|message: String| bad(field, message)),
@@ -332,7 +376,7 @@ fn read_rules(value: &Value, direction: &str, peers_key: &str) -> Read<Vec<Rule>
     Ok(rules)
 }
 
-fn read_net(value: &Value, field: &str) -> Read<IpNet> {
+pub(crate) fn read_net(value: &Value, field: &str) -> Read<IpNet> {
     let net = value.as_str().and_then(|text| IpNet::from_str(text).ok());
     net.map_or_else(|| bad(field, "must be a CIDR"), |net| Ok(net.trunc()))
 }
@@ -365,7 +409,7 @@ fn read_port(port: &Value, path: &str) -> Read<PortMatch> {
     };
     match &port["port"] {
         Value::Null => Ok(PortMatch::Any(protocol)),
-        Value::String(name) => Ok(PortMatch::Named(protocol, name.clone())),
+        Value::String(name) => Ok(PortMatch::Named(Some(protocol), name.clone())),
         value => {
             let first = number(value, "port")?;
             let last = if port["endPort"].is_null() { first } else { number(&port["endPort"], "endPort")? };

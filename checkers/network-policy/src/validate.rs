@@ -1,6 +1,9 @@
-//! Whether the API server would take a NetworkPolicy, and what it would say if not.
+//! Whether the API server would take a policy, and what it would say if not.
 
-use crate::labels;
+use crate::{
+    admin::{self, AdminKind},
+    labels,
+};
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 use std::{fmt, str::FromStr};
@@ -18,9 +21,13 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Validates a whole object. Empty: it would be accepted.
+/// Validates a whole object, a NetworkPolicy or one of the administrators' kinds. Empty: it would be accepted.
 pub fn validate(object: &Value) -> Vec<Problem> {
     let mut all = Problems::default();
+    if let Some(kind) = AdminKind::of(object) {
+        admin::validate(&mut all, object, kind);
+        return all.0;
+    }
     if object["kind"] != "NetworkPolicy" || object["apiVersion"] != "networking.k8s.io/v1" {
         all.add("kind", "must be NetworkPolicy of networking.k8s.io/v1");
         return all.0;
@@ -35,30 +42,30 @@ pub fn validate(object: &Value) -> Vec<Problem> {
 }
 
 #[derive(Default)]
-struct Problems(Vec<Problem>);
+pub(crate) struct Problems(Vec<Problem>);
 
 impl Problems {
-    fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
+    pub(crate) fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
         self.0.push(Problem { field: field.into(), message: message.into() });
     }
 
-    fn required(&mut self, field: impl Into<String>, detail: &str) {
+    pub(crate) fn required(&mut self, field: impl Into<String>, detail: &str) {
         let message = if detail.is_empty() { "Required value".to_owned() } else { format!("Required value: {detail}") };
         self.add(field, message);
     }
 
-    fn invalid(&mut self, field: impl Into<String>, value: &Value, detail: impl fmt::Display) {
+    pub(crate) fn invalid(&mut self, field: impl Into<String>, value: &Value, detail: impl fmt::Display) {
         let value = if value.is_null() { "null".to_owned() } else { value.to_string() };
         self.add(field, format!("Invalid value: {value}: {detail}"));
     }
 
-    fn unsupported(&mut self, field: impl Into<String>, value: &Value, supported: &[&str]) {
+    pub(crate) fn unsupported(&mut self, field: impl Into<String>, value: &Value, supported: &[&str]) {
         let supported: Vec<_> = supported.iter().map(|s| format!("\"{s}\"")).collect();
         self.add(field, format!("Unsupported value: {value}: supported values: {}", supported.join(", ")));
     }
 
     /// The fields of an object; unknown ones are complained about, nothing is an empty object.
-    fn fields<'a>(&mut self, value: &'a Value, path: &str, known: &[&str]) -> Option<&'a Map<String, Value>> {
+    pub(crate) fn fields<'a>(&mut self, value: &'a Value, path: &str, known: &[&str]) -> Option<&'a Map<String, Value>> {
         static EMPTY: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
         match value {
             Value::Null => Some(&EMPTY),
@@ -88,7 +95,7 @@ impl Problems {
     }
 }
 
-fn metadata(all: &mut Problems, metadata: &Value) {
+pub(crate) fn metadata(all: &mut Problems, metadata: &Value) {
     match metadata["name"].as_str() {
         None | Some("") if metadata["generateName"].is_string() => {}
         None | Some("") => all.required("metadata.name", "name or generateName is required"),

@@ -21,8 +21,9 @@ pub mod labels;
 pub mod load;
 pub mod number;
 pub mod promql;
-mod regexp;
 pub mod rules;
 mod template;
 pub mod unit_test;
 pub mod yaml;
+
+use go_regexp as regexp;

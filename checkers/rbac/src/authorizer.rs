@@ -51,10 +51,11 @@ pub fn authorize(source: &impl Source, user: User<'_>, attributes: &Attributes) 
 /// that say why it holds, until it answers false.
 pub fn visit(source: &impl Source, user: User<'_>, namespace: &str, mut each: impl FnMut(&Value, &dyn Fn() -> String) -> bool) {
     for binding in source.cluster_role_bindings() {
-        let Some(subject) = subject_of(binding, user) else { continue };
+        let Some(subject) = subject_of(&binding, user) else { continue };
         let why =
-            || format!("RBAC: allowed by ClusterRoleBinding {:?} of {} to {}", name(binding), role_name(binding), subject_name(subject));
-        for rule in role_of(source, &binding["roleRef"], "").into_iter().flat_map(|role| items(role, "rules")) {
+            || format!("RBAC: allowed by ClusterRoleBinding {:?} of {} to {}", name(&binding), role_name(&binding), subject_name(subject));
+        let Some(role) = role_of(source, &binding["roleRef"], "") else { continue };
+        for rule in items(&role, "rules") {
             if !each(rule, &why) {
                 return;
             }
@@ -64,12 +65,13 @@ pub fn visit(source: &impl Source, user: User<'_>, namespace: &str, mut each: im
         return;
     }
     for binding in source.role_bindings(namespace) {
-        let Some(subject) = subject_of(binding, user) else { continue };
+        let Some(subject) = subject_of(&binding, user) else { continue };
         let why = || {
-            let name = format!("{}/{namespace}", name(binding));
-            format!("RBAC: allowed by RoleBinding {name:?} of {} to {}", role_name(binding), subject_name(subject))
+            let name = format!("{}/{namespace}", name(&binding));
+            format!("RBAC: allowed by RoleBinding {name:?} of {} to {}", role_name(&binding), subject_name(subject))
         };
-        for rule in role_of(source, &binding["roleRef"], namespace).into_iter().flat_map(|role| items(role, "rules")) {
+        let Some(role) = role_of(source, &binding["roleRef"], namespace) else { continue };
+        for rule in items(&role, "rules") {
             if !each(rule, &why) {
                 return;
             }
@@ -78,7 +80,7 @@ pub fn visit(source: &impl Source, user: User<'_>, namespace: &str, mut each: im
 }
 
 /// The role that a `roleRef` names; a Role is looked for in `namespace`, and none is bound at the cluster scope.
-pub fn role_of<'a>(source: &'a impl Source, role: &Value, namespace: &str) -> Option<&'a Value> {
+pub fn role_of<'a, S: Source>(source: &'a S, role: &Value, namespace: &str) -> Option<S::Object<'a>> {
     match text(role, "kind") {
         "ClusterRole" => source.cluster_role(text(role, "name")),
         "Role" if !namespace.is_empty() => source.role(namespace, text(role, "name")),

@@ -10,7 +10,8 @@ use std::fmt;
 pub enum Refusal {
     /// The words after `is forbidden: `.
     Forbidden(String),
-    /// The role that a binding names is not there, so nobody can tell what it grants.
+    /// The role that a binding names is not there, so nobody can tell what it grants. The API server answers with the binding's resource
+    /// and the role's name.
     NoRole { resource: &'static str, name: String },
 }
 
@@ -52,9 +53,10 @@ pub fn check(held: &impl Source, roles: &impl Source, user: User<'_>, new: &Valu
                 return Ok(());
             }
             let Some(found) = role_of(roles, role, home) else {
+                let resource = if kind == "RoleBinding" { "rolebindings" } else { "clusterrolebindings" };
                 return Err(Refusal::NoRole { resource, name: text(role, "name").to_owned() });
             };
-            missing(held, user, home, &items(found, "rules").collect::<Vec<_>>()).map_err(Refusal::Forbidden)
+            missing(held, user, home, &items(&found, "rules").collect::<Vec<_>>()).map_err(Refusal::Forbidden)
         }
         _ => Ok(()),
     }

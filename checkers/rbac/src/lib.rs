@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! roles and bindings (JSON) ──► Source ──┬── authorize(user, attributes) ──► Some(reason)
-//!                                        ├── who_can(attributes) ──► every subject, with its binding
+//!                                        ├── subjects, allows(subject, attributes) ──► who may, by which binding
 //!                                        ├── escalation::check(user, role or binding) ──► what its writer does not hold
 //!                                        └── findings ──► bindings that lead nowhere, rules that say nothing
 //! ```
@@ -26,9 +26,10 @@ mod who_can;
 pub use authorizer::{Attributes, User, authorize, refusal, role_of, visit};
 pub use findings::{Finding, findings};
 pub use policy::Policy;
-pub use who_can::{Grant, Subject, subjects, who_can};
+pub use who_can::{Subject, subjects};
 
 use serde_json::Value;
+use std::ops::Deref;
 
 /// The API group of roles and bindings.
 pub const GROUP: &str = "rbac.authorization.k8s.io";
@@ -38,10 +39,15 @@ pub const MASTERS: &str = "system:masters";
 
 /// Where roles and bindings come from, as the objects of the API.
 pub trait Source {
-    fn cluster_role_bindings(&self) -> impl Iterator<Item = &Value>;
-    fn role_bindings(&self, namespace: &str) -> impl Iterator<Item = &Value>;
-    fn cluster_role(&self, name: &str) -> Option<&Value>;
-    fn role(&self, namespace: &str, name: &str) -> Option<&Value>;
+    /// A reference, or a share in the object.
+    type Object<'a>: Deref<Target = Value>
+    where
+        Self: 'a;
+
+    fn cluster_role_bindings(&self) -> impl Iterator<Item = Self::Object<'_>>;
+    fn role_bindings(&self, namespace: &str) -> impl Iterator<Item = Self::Object<'_>>;
+    fn cluster_role(&self, name: &str) -> Option<Self::Object<'_>>;
+    fn role(&self, namespace: &str, name: &str) -> Option<Self::Object<'_>>;
 }
 
 /// The items of an object's list, none where it is something else.

@@ -57,6 +57,8 @@ impl Policy {
 }
 
 impl Source for Policy {
+    type Object<'a> = &'a Value;
+
     fn cluster_role_bindings(&self) -> impl Iterator<Item = &Value> {
         self.cluster_role_bindings.values()
     }

@@ -1,6 +1,6 @@
 //! The question from the other end: who may.
 
-use crate::{Attributes, MASTERS, Policy, Source, User, authorizer::role_of, items, name, namespace, rule, text};
+use crate::{Attributes, MASTERS, Policy, User, items, namespace, text};
 use serde_json::Value;
 use std::{collections::BTreeSet, fmt};
 
@@ -10,16 +10,6 @@ pub enum Subject {
     Group(String),
     ServiceAccount { namespace: String, name: String },
     User(String),
-}
-
-/// A subject that may, and what says so.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Grant {
-    pub subject: Subject,
-    /// `ClusterRoleBinding NAME` or `RoleBinding NAMESPACE/NAME`; empty for `system:masters`, which no binding makes.
-    pub binding: String,
-    /// `ClusterRole NAME` or `Role NAME`.
-    pub role: String,
 }
 
 impl Subject {
@@ -79,31 +69,6 @@ pub fn subjects(policy: &Policy) -> Vec<Subject> {
     let named = policy.bindings().flat_map(|binding| items(binding, "subjects").filter_map(|subject| Subject::of(subject, binding)));
     let all: BTreeSet<Subject> = named.chain([Subject::Group(MASTERS.to_owned())]).collect();
     all.into_iter().collect()
-}
-
-/// Who may do what `attributes` says, by which binding of which role. A user who may because of a group is found as that group.
-pub fn who_can(source: &impl Source, attributes: &Attributes) -> Vec<Grant> {
-    let mut grants = BTreeSet::from([Grant { subject: Subject::Group(MASTERS.to_owned()), binding: String::new(), role: String::new() }]);
-    let mut add = |binding: &Value, home: &str| {
-        let role = &binding["roleRef"];
-        let covers =
-            role_of(source, role, home).is_some_and(|role| items(role, "rules").any(|rule| rule::covers_request(rule, attributes)));
-        if !covers {
-            return;
-        }
-        let by = match home {
-            "" => format!("ClusterRoleBinding {}", name(binding)),
-            home => format!("RoleBinding {home}/{}", name(binding)),
-        };
-        let role = format!("{} {}", text(role, "kind"), text(role, "name"));
-        let subjects = items(binding, "subjects").filter_map(|subject| Subject::of(subject, binding));
-        grants.extend(subjects.map(|subject| Grant { subject, binding: by.clone(), role: role.clone() }));
-    };
-    source.cluster_role_bindings().for_each(|binding| add(binding, ""));
-    if !attributes.namespace.is_empty() {
-        source.role_bindings(&attributes.namespace).for_each(|binding| add(binding, &attributes.namespace));
-    }
-    grants.into_iter().collect()
 }
 
 impl Policy {

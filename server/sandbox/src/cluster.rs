@@ -151,7 +151,7 @@ impl Cluster {
         if let Some(driver) = self.driver.lock().take() {
             driver.stop();
             self.keeper.save();
-            self.server.rest();
+            self.sim.lock().rest();
         }
     }
 

@@ -5,8 +5,11 @@ use jiff::{SignedDuration, Timestamp};
 use machinery::Clock;
 use parking_lot::Mutex;
 use sim::{Sim, kubelet::Activity};
-use std::{sync::Arc, time::Duration};
-use tokio::sync::watch;
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+use tokio::sync::{Semaphore, watch};
 
 /// A cluster that expects no change for this long counts as at rest.
 const REST: SignedDuration = SignedDuration::from_millis(1_500);
@@ -14,6 +17,10 @@ const REST: SignedDuration = SignedDuration::from_millis(1_500);
 const LULL: Duration = Duration::from_secs(1);
 /// How often a waiting `settle` looks again.
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// Steps of clusters that run at the same time. They are work for the processors: more of them would only spread over more threads,
+/// and each thread keeps memory of its own.
+static TURNS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from) + 1));
 
 /// The controller whose processes move beside the API.
 pub const KUBELET: &str = "kubelet";
@@ -39,19 +46,20 @@ impl Driver {
         let next = Arc::new(Mutex::new(Next::Busy));
         let mut committed = server.committed();
         let (sim, clock, activity, shared) = (Arc::clone(sim), Arc::clone(clock), Arc::clone(activity), Arc::clone(&next));
-        let server = server.clone();
         tokio::spawn(async move {
             loop {
                 committed.borrow_and_update();
                 let step = {
+                    let Ok(_turn) = TURNS.acquire().await else { return };
                     let (sim, clock) = (Arc::clone(&sim), Arc::clone(&clock));
                     tokio::task::spawn_blocking(move || {
                         let mut sim = sim.lock();
                         let next = sim.step(clock.now());
                         (next, sim.next_change(), sim.is_current())
                     })
+                    .await
                 };
-                let (wake_at, change, current) = match step.await {
+                let (wake_at, change, current) = match step {
                     Ok(stepped) => stepped,
                     Err(error) => {
                         tracing::error!(%error, "a step of a simulated cluster broke off; it stands still until it is woken anew");
@@ -81,8 +89,8 @@ impl Driver {
                         () = activity.happened() => sim.lock().rouse(KUBELET),
                         () = due.as_mut() => {}
                         () = tokio::time::sleep(LULL), if !rested => {
-                            let server = server.clone();
-                            tokio::task::spawn_blocking(move || server.rest());
+                            let sim = Arc::clone(&sim);
+                            tokio::task::spawn_blocking(move || sim.lock().rest());
                             rested = true;
                             continue;
                         }

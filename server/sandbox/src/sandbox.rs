@@ -30,10 +30,22 @@ enum Entry {
     /// Somebody is making it right now.
     Reserved,
     /// On disk, not opened since the start.
-    Closed(Box<Description>),
+    Closed(Arc<Closed>),
     Open(Arc<Cluster>),
     /// What is on disk cannot be read.
     Damaged(String),
+}
+
+#[derive(Debug)]
+struct Closed {
+    description: Description,
+    /// Held by whoever opens it; the others wait for that one alone.
+    opening: Mutex<()>,
+}
+
+enum Found {
+    Open(Arc<Cluster>),
+    Closed(Arc<Closed>),
 }
 
 /// A cluster as [`Sandbox::list`] shows it.
@@ -63,7 +75,7 @@ impl Sandbox {
                 let folder = Folder::new(data, &id);
                 match folder.read() {
                     Ok(Some(description)) if description.id == id => {
-                        entries.insert(id, Entry::Closed(Box::new(description)));
+                        entries.insert(id, Entry::Closed(Arc::new(Closed { description, opening: Mutex::new(()) })));
                     }
                     Ok(Some(other)) => {
                         let why = format!("{} describes cluster {:?}", folder.path().display(), other.id);
@@ -132,24 +144,38 @@ impl Sandbox {
 
     /// A cluster that exists, asleep or awake. Read from disk the first time after a start.
     pub fn get(&self, id: &str) -> Result<Arc<Cluster>, SandboxError> {
+        let closed = match self.find(id)? {
+            Found::Open(cluster) => return Ok(cluster),
+            Found::Closed(closed) => closed,
+        };
+        let _opening = closed.opening.lock();
+        // Somebody else may have opened or deleted it meanwhile; from now on nobody does either.
+        match self.find(id)? {
+            Found::Closed(same) if Arc::ptr_eq(&same, &closed) => {}
+            Found::Open(cluster) => return Ok(cluster),
+            Found::Closed(_) => return Err(SandboxError::NotFound(id.to_owned())),
+        }
+        let opened = Cluster::reopen(Arc::clone(&self.inner.options), closed.description.clone());
         let mut entries = self.inner.entries.lock();
-        match entries.get(id) {
+        match &opened {
+            Ok(cluster) => {
+                entries.insert(id.to_owned(), Entry::Open(Arc::clone(cluster)));
+            }
+            Err(SandboxError::Damaged { why, .. }) => {
+                tracing::error!(cluster.id = id, why, "a cluster's files are damaged");
+                entries.insert(id.to_owned(), Entry::Damaged(why.clone()));
+            }
+            Err(_) => {}
+        }
+        opened
+    }
+
+    fn find(&self, id: &str) -> Result<Found, SandboxError> {
+        match self.inner.entries.lock().get(id) {
             None | Some(Entry::Reserved) => Err(SandboxError::NotFound(id.to_owned())),
-            Some(Entry::Open(cluster)) => Ok(Arc::clone(cluster)),
+            Some(Entry::Open(cluster)) => Ok(Found::Open(Arc::clone(cluster))),
             Some(Entry::Damaged(why)) => Err(SandboxError::Damaged { id: id.to_owned(), why: why.clone() }),
-            Some(Entry::Closed(description)) => match Cluster::reopen(Arc::clone(&self.inner.options), (**description).clone()) {
-                Ok(cluster) => {
-                    entries.insert(id.to_owned(), Entry::Open(Arc::clone(&cluster)));
-                    Ok(cluster)
-                }
-                Err(error) => {
-                    if let SandboxError::Damaged { why, .. } = &error {
-                        tracing::error!(cluster.id = id, why, "a cluster's files are damaged");
-                        entries.insert(id.to_owned(), Entry::Damaged(why.clone()));
-                    }
-                    Err(error)
-                }
-            },
+            Some(Entry::Closed(closed)) => Ok(Found::Closed(Arc::clone(closed))),
         }
     }
 
@@ -158,6 +184,12 @@ impl Sandbox {
         if !is_id(id) {
             return Ok(());
         }
+        let closed = match self.find(id) {
+            Ok(Found::Closed(closed)) => Some(closed),
+            _ => None,
+        };
+        // Not while somebody opens it.
+        let _opening = closed.as_ref().map(|closed| closed.opening.lock());
         let removed = {
             let mut entries = self.inner.entries.lock();
             match entries.get(id) {
@@ -180,7 +212,7 @@ impl Sandbox {
         let listed = entries.iter().filter_map(|(id, entry)| {
             let (created_at, damaged, awake) = match entry {
                 Entry::Reserved => return None,
-                Entry::Closed(description) => (Some(description.created_at), None, false),
+                Entry::Closed(closed) => (Some(closed.description.created_at), None, false),
                 Entry::Open(cluster) => (Some(cluster.created_at()), None, cluster.is_awake()),
                 Entry::Damaged(why) => (None, Some(why.clone()), false),
             };

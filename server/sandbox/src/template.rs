@@ -58,7 +58,7 @@ pub fn of(options: &Options, description: &Description) -> Result<Snapshot, Sand
         certificate_authority: options.certificate_authority.clone(),
         issuer: options.issuer.clone(),
         made_at: now,
-        snapshot: server.snapshot(),
+        snapshot: server.snapshot().shared(),
     });
     let mut templates = TEMPLATES.lock();
     templates.retain(|other| other.spec != template.spec || other.certificate_authority != template.certificate_authority);

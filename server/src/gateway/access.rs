@@ -38,6 +38,11 @@ pub enum Refusal {
 pub trait Admission: Send + Sync + Debug {
     async fn admit(&self, cluster: &str, bearer_token: &str) -> Result<Access, Refusal>;
 
+    /// What somebody without any token may do: nothing, unless whoever runs the cluster lets strangers ask it as a real API server does.
+    async fn stranger(&self, _cluster: &str) -> Option<Access> {
+        None
+    }
+
     /// The cluster that this token was made for: `kubectl get --raw` leaves out the path of the server's address, so the token must tell.
     ///
     /// It only names a cluster. Whether the request may pass is asked of [`Self::admit`] as ever, with that cluster. Nobody can be led

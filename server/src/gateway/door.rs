@@ -103,7 +103,7 @@ impl Gateway {
         let info = request::describe(request.method(), rest, request.uri().query());
         let admitted = match token {
             Some(token) => self.admission.admit(cluster, token).await,
-            None => Err(Refusal::Unauthorized),
+            None => self.admission.stranger(cluster).await.ok_or(Refusal::Unauthorized),
         };
         let access = match admitted {
             Ok(access) => access,

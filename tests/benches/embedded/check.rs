@@ -4,6 +4,7 @@ use crate::{
     lab::{Beginner, LAB},
     world::now,
 };
+use checkers::Outcome;
 use labs::Action;
 use server::{
     app::{AttemptState, LiveEvent, Which},
@@ -11,7 +12,10 @@ use server::{
     state::Server,
 };
 use std::path::Path;
+use std::time::Duration;
 use tests::measure::Distribution;
+
+const ROLLOUT: Duration = Duration::from_secs(60);
 
 /// One guest solves the lab; then everything is checked `count` times.
 pub async fn measure(lab: &Beginner, folder: &Path, count: usize) -> anyhow::Result<Distribution> {
@@ -40,14 +44,25 @@ pub async fn measure(lab: &Beginner, folder: &Path, count: usize) -> anyhow::Res
                 }
             }
             Action::Scan(image) => drop(app.scan(&user, &attempt.id, image).await?),
-            Action::Wait(seconds) => tokio::time::sleep(std::time::Duration::from_secs(u64::from(*seconds))).await,
+            Action::Wait(seconds) => tokio::time::sleep(Duration::from_secs(u64::from(*seconds))).await,
             other => anyhow::bail!("the solution has an action that nothing here does: {other:?}"),
         }
     }
 
+    // A learner waits for the rollout; the model takes some seconds to be served.
+    let deadline = now() + ROLLOUT;
+    let mut tasks = loop {
+        let verdicts = app.check(&user, &attempt.id, &Which::All).await?;
+        if verdicts.iter().all(|verdict| verdict.outcome == Outcome::Passed) {
+            break verdicts.len();
+        }
+        anyhow::ensure!(now() < deadline, "the solution has not passed after {ROLLOUT:?}: {verdicts:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    // What was told until now is of no interest.
+    let mut live = app.subscribe(&user, &attempt.id).await?;
+    let mut score = 0;
     let mut took = Vec::new();
-    let (mut tasks, mut score) = (app.check(&user, &attempt.id, &Which::All).await?.len(), 0);
-    while live.try_recv().is_ok() {}
     for _ in 0..count {
         let began = now();
         let (checked, told) = tokio::join!(app.check(&user, &attempt.id, &Which::All), async {

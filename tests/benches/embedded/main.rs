@@ -26,6 +26,8 @@ use world::{World, now, processor_time};
 
 const TRIPS: usize = 2_000;
 const COMMANDS: usize = 20;
+/// Clusters that were busy until now give back memory when they have been idle for a second.
+const IDLE: Duration = Duration::from_secs(3);
 
 fn main() -> ExitCode {
     // The server that is measured tries its jail with the very program that it runs in.
@@ -136,6 +138,7 @@ async fn many(lab: &Beginner, most: usize) {
             }
             world.settle(from).await;
         }
+        tokio::time::sleep(IDLE).await;
         println!("memory per idle cluster with the lab's start, at {}: {} KiB", world.clusters.len(), each(&world));
     }
     println!("cluster ready (create, journal, first `get nodes` with a Ready node): {}", Distribution::of(ready));
@@ -157,14 +160,17 @@ async fn many(lab: &Beginner, most: usize) {
         world.settle(0).await;
     }
     println!("solving the lab in {} clusters: {:.1?}", world.clusters.len(), began.elapsed());
+    tokio::time::sleep(IDLE).await;
     println!("memory per solved lab, at {}: {} KiB", world.clusters.len(), each(&world));
     println!("processors that {} solved labs use: {:.2}", world.clusters.len(), at_rest().await);
     Beside::measure(&world, kubectl.as_ref()).await.print(&format!("{} solved labs", world.clusters.len()), Some(&alone));
 
     drop((kubectl, door));
     let count = world.clusters.len();
-    let (found, all, firsts) = world.restart().await;
-    println!("restart: {count} clusters found in {found:.1?}, all answered one after another in {all:.1?}; first answer of each: {firsts}");
+    let (found, all, firsts) = world.restart(workers()).await;
+    println!(
+        "restart: {count} clusters found in {found:.1?}, all answered in {all:.1?}, asked by as many as there are processors; first answer of each: {firsts}"
+    );
 }
 
 /// Processors in use while nobody asks for anything.

@@ -1,5 +1,6 @@
 //! What is measured: all clusters of one process, in real time, behind the engine's contract.
 
+use futures::StreamExt;
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use machinery::Clock;
@@ -123,15 +124,18 @@ impl World {
             taken.push(began.elapsed());
             let path = "/api/v1/namespaces/default/configmaps/after?fieldManager=bench";
             ask(&**cluster, "PATCH", path, "application/apply-patch+yaml", config_map("after", number)).await;
+            cluster.settle(SETTLE).await;
             let began = now();
             cluster.restore("bench").await.expect("a rewind");
             rewound.push(began.elapsed());
+            cluster.settle(SETTLE).await;
         }
         [taken, rewound].map(Distribution::of)
     }
 
-    /// Ends every cluster and opens the data folder anew: how long until all are known, and how long the first answer of each takes.
-    pub async fn restart(&mut self) -> (Duration, Duration, Distribution) {
+    /// Ends every cluster and opens the data folder anew: how long until all are known, and how long the first answer of each takes
+    /// where so many are asked at once.
+    pub async fn restart(&mut self, at_once: usize) -> (Duration, Duration, Distribution) {
         let options = self.sandbox.options().clone();
         let ids: Vec<_> = self.clusters.drain(..).map(|cluster| cluster.id().to_owned()).collect();
         self.sandbox = Sandbox::new(Options { data: None, ..options.clone() }).expect("an empty sandbox");
@@ -141,15 +145,20 @@ impl World {
         self.engine = SandboxProvisioner::new(self.sandbox.clone());
         let found = began.elapsed();
         assert_eq!(self.sandbox.list().len(), ids.len());
-        let mut firsts = Vec::new();
-        for id in ids {
-            let began = now();
-            let cluster = self.engine.open(&id).await.expect("it is there again");
-            assert!(is_ready(&*cluster).await, "{id} answers after the restart");
-            firsts.push(began.elapsed());
-            self.clusters.push(cluster);
-        }
-        (found, began.elapsed(), Distribution::of(firsts))
+        let answers: Vec<_> = futures::stream::iter(ids)
+            .map(async |id| {
+                let began = now();
+                let cluster = self.engine.open(&id).await.expect("it is there again");
+                assert!(is_ready(&*cluster).await, "{id} answers after the restart");
+                (cluster, began.elapsed())
+            })
+            .buffered(at_once)
+            .collect()
+            .await;
+        let all = began.elapsed();
+        let (clusters, firsts): (Vec<_>, Vec<_>) = answers.into_iter().unzip();
+        self.clusters = clusters;
+        (found, all, Distribution::of(firsts))
     }
 }
 

@@ -1,6 +1,7 @@
 //! `make compare`: the lists of `tests/compare/` on a real control plane and on the embedded one, command by command.
 //!
-//! Arguments: names of chapters (none means all); `--record` writes the real answers into the lists.
+//! Arguments: names of chapters (none means all); `--record` writes the real answers into the lists; `--replay` takes the recorded
+//! answers for those of the real control plane, which is then not started.
 
 use std::{collections::BTreeMap, env, fs, path::PathBuf, process::ExitCode, thread};
 use tests::{
@@ -23,6 +24,9 @@ fn main() -> ExitCode {
     let chapters: Vec<Chapter> = compare::chapters().into_iter().filter(|c| names.is_empty() || names.contains(&c.name)).collect();
     let commands: usize = chapters.iter().map(|c| c.entries.len()).sum();
     let what = format!("{commands} commands in {} chapters", chapters.len());
+    if options.iter().any(|option| option == "--replay") {
+        return replay(&chapters);
+    }
     let Some(kit) = env::var_os("CORDON_KIT").map(PathBuf::from) else {
         not_run(&what, "CORDON_KIT does not name the folder of a kit that starts a real control plane (`api-up`)");
         return ExitCode::SUCCESS;
@@ -44,12 +48,31 @@ fn main() -> ExitCode {
             let got = answers(&chapter, &Seat::take(&kubectl, sandbox.folder(), &chapter.name));
             (real.join().expect("the real control plane answers"), got)
         });
+        let wanted: Vec<String> = wanted.iter().map(transcript::answer).collect();
         if options.iter().any(|option| option == "--record") {
-            let answer = |(entry, printed): (&Entry, &Printed)| Entry { answer: transcript::answer(printed), ..entry.clone() };
+            let answer = |(entry, answer): (&Entry, &String)| Entry { answer: answer.clone(), ..entry.clone() };
             let entries: Vec<_> = chapter.entries.iter().zip(&wanted).map(answer).collect();
             fs::write(&chapter.path, transcript::print(&entries)).expect("a list can be written");
         }
         counts.insert(chapter.name.clone(), count(&chapter, &wanted, &got));
+    }
+    report(&counts);
+    ExitCode::SUCCESS
+}
+
+/// The embedded cluster against the answers that were recorded.
+fn replay(chapters: &[Chapter]) -> ExitCode {
+    let kubectl = match kubectl() {
+        Ok(kubectl) if compare::has_curl() => kubectl,
+        Ok(_) => return refuse("the lists", "there is no curl"),
+        Err(why) => return refuse("the lists", &why),
+    };
+    let mut counts = BTreeMap::new();
+    for chapter in chapters {
+        let sandbox = Sandbox::up(OPTIONS).expect("there is a kubectl");
+        let got = answers(chapter, &Seat::take(&kubectl, sandbox.folder(), &chapter.name));
+        let wanted: Vec<String> = chapter.entries.iter().map(|entry| transcript::normalise(&entry.answer)).collect();
+        counts.insert(chapter.name.clone(), count(chapter, &wanted, &got));
     }
     report(&counts);
     ExitCode::SUCCESS
@@ -64,19 +87,17 @@ fn answers(chapter: &Chapter, seat: &Seat) -> Vec<Printed> {
     chapter.entries.iter().map(|entry| seat.run(&entry.command)).collect()
 }
 
-/// Compares one chapter and prints what differs.
-fn count(chapter: &Chapter, wanted: &[Printed], got: &[Printed]) -> Count {
+/// Compares one chapter and prints what differs. `wanted` holds answers in the form that a list keeps.
+fn count(chapter: &Chapter, wanted: &[String], got: &[Printed]) -> Count {
     let mut count = Count { commands: chapter.entries.len(), ..Count::default() };
-    for (entry, (want, got)) in chapter.entries.iter().zip(wanted.iter().zip(got)) {
-        let same_code = want.code == got.code;
-        let (want_text, got_text) = (transcript::answer(want), transcript::answer(got));
+    let code = |text: &str| text.lines().last().filter(|line| line.starts_with("[exit ")).map(str::to_owned);
+    let first = |text: &str| text.lines().next().unwrap_or_default().trim().to_owned();
+    for (entry, (want_text, got)) in chapter.entries.iter().zip(wanted.iter().zip(got)) {
+        let got_text = transcript::answer(got);
+        let same_code = code(want_text) == code(&got_text);
         let exit_only = entry.mark() == Mark::ExitCode;
-        let first = |printed: &Printed| {
-            let line = |text: &str| transcript::normalise(text.lines().next().unwrap_or_default()).trim().to_owned();
-            (line(&printed.stdout), line(&printed.stderr))
-        };
-        count.first += usize::from(same_code && (exit_only || first(want) == first(got)));
-        if same_code && (exit_only || want_text == got_text) {
+        count.first += usize::from(same_code && (exit_only || first(want_text) == first(&got_text)));
+        if same_code && (exit_only || *want_text == got_text) {
             count.whole += 1;
             continue;
         }

@@ -9,6 +9,7 @@ mod event_types;
 mod extract;
 mod glob;
 pub(crate) mod literal;
+mod plan;
 mod regex;
 mod test;
 mod transform;
@@ -17,6 +18,7 @@ pub(crate) use compile::compile_operand;
 pub use compile::{CompileError, Warning, compile};
 pub use event_types::{EventTypes, event_types};
 pub(crate) use extract::Extract;
+pub(crate) use plan::Plan;
 
 use crate::event::{Event, Value};
 use test::Test;

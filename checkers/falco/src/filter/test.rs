@@ -136,6 +136,21 @@ impl Test {
             _ => false,
         }
     }
+
+    /// A guess at what it costs, in comparisons of a short text.
+    pub fn cost(&self) -> u32 {
+        match self {
+            Self::Never | Self::Exists | Self::Equal { .. } | Self::Order(..) | Self::Text { .. } => 2,
+            Self::StartsWith(_) | Self::EndsWith(_) | Self::Network { .. } => 3,
+            Self::TextIn(_) => 6,
+            Self::In(values) => 2 + u32::try_from(values.len()).unwrap_or(u32::MAX / 2),
+            Self::InNetwork(networks) => 2 + u32::try_from(networks.len()).unwrap_or(u32::MAX / 2),
+            Self::Contains(_) | Self::IContains(_) | Self::Field(..) => 10,
+            Self::Glob(_) | Self::Paths(_) => 12,
+            Self::Regex(_) => 40,
+            Self::Modified(_, tests) => tests.iter().fold(2, |sum: u32, test| sum.saturating_add(test.cost())),
+        }
+    }
 }
 
 fn counted(modifier: Modifier, of: usize, holding: usize) -> bool {

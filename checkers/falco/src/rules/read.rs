@@ -167,28 +167,34 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Whether the deprecated `append: true` is there.
-    fn appends(&mut self, item: &Node, context: &Context) -> Result<bool, Failure> {
+    /// The name that stands under `word`, and where the item is.
+    fn head(&mut self, item: &Node, word: &str, part: Part, keys: &[&str], file: &Context) -> Result<(String, Context), Failure> {
+        let name = decode::text(item, word, &file.part(part, "", item.mark))?;
+        let context = file.part(part, &name, item.mark);
+        self.warn_of_unknown_keys(item, keys, &context);
+        Ok((name, context))
+    }
+
+    /// Whether the deprecated `append: true` is there, or what is overridden: one of them at most.
+    fn changes(&mut self, item: &Node, appendable: &[&str], replaceable: &[&str], context: &Context) -> Result<(bool, Overrides), Failure> {
         let append = decode::optional_bool(item, "append", context)?.unwrap_or(false);
         if append {
             self.report.warn(WarningCode::DeprecatedItem, APPEND_IS_DEPRECATED, context);
         }
-        Ok(append)
+        let overrides = overrides(item, appendable, replaceable, context)?;
+        if append && !overrides.is_empty() {
+            return Err(invalid(OVERRIDE_AND_APPEND, context));
+        }
+        Ok((append, overrides))
     }
 
     fn list(&mut self, item: &Node, file: &Context) -> Result<(), Failure> {
-        let name = decode::text(item, "list", &file.part(Part::List, "", item.mark))?;
-        let context = file.part(Part::List, &name, item.mark);
-        self.warn_of_unknown_keys(item, LIST_KEYS, &context);
+        let (name, context) = self.head(item, "list", Part::List, LIST_KEYS, file)?;
         if name.chars().any(|c| matches!(c, '(' | ')' | '"' | '\'' | '=' | ',') || c.is_ascii_whitespace()) {
             self.report.warn(WarningCode::InvalidListName, LIST_NAME, &context);
         }
         let items = decode::texts(item, "items", &context)?;
-        let append = self.appends(item, &context)?;
-        let overrides = overrides(item, &["items"], &["items"], &context)?;
-        if append && !overrides.is_empty() {
-            return Err(invalid(OVERRIDE_AND_APPEND, &context));
-        }
+        let (append, overrides) = self.changes(item, &["items"], &["items"], &context)?;
         let list = ListItem { name, items, order: Order::default(), context };
         if append || overrides.get("items") == Some(&Change::Append) {
             return self.collection.append_list(list);
@@ -198,20 +204,14 @@ impl Reader<'_> {
     }
 
     fn macro_item(&mut self, item: &Node, file: &Context) -> Result<(), Failure> {
-        let name = decode::text(item, "macro", &file.part(Part::Macro, "", item.mark))?;
-        let context = file.part(Part::Macro, &name, item.mark);
-        self.warn_of_unknown_keys(item, MACRO_KEYS, &context);
+        let (name, context) = self.head(item, "macro", Part::Macro, MACRO_KEYS, file)?;
         let letters = name.starts_with(|c: char| c.is_ascii_alphabetic());
         if !letters || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
             self.report.warn(WarningCode::InvalidMacroName, MACRO_NAME, &context);
         }
         let condition = decode::text(item, "condition", &context)?;
         let condition_context = part(item, "condition", Part::MacroCondition, &context);
-        let append = self.appends(item, &context)?;
-        let overrides = overrides(item, &["condition"], &["condition"], &context)?;
-        if append && !overrides.is_empty() {
-            return Err(invalid(OVERRIDE_AND_APPEND, &context));
-        }
+        let (append, overrides) = self.changes(item, &["condition"], &["condition"], &context)?;
         let item = MacroItem { name, condition, condition_context, order: Order::default(), context };
         if append || overrides.get("condition") == Some(&Change::Append) {
             return self.collection.append_macro(&item);
@@ -221,14 +221,8 @@ impl Reader<'_> {
     }
 
     fn rule(&mut self, item: &Node, file: &Context) -> Result<(), Failure> {
-        let name = decode::text(item, "rule", &file.part(Part::Rule, "", item.mark))?;
-        let context = file.part(Part::Rule, &name, item.mark);
-        self.warn_of_unknown_keys(item, RULE_KEYS, &context);
-        let append = self.appends(item, &context)?;
-        let overrides = overrides(item, APPENDABLE, REPLACEABLE, &context)?;
-        if append && !overrides.is_empty() {
-            return Err(invalid(OVERRIDE_AND_APPEND, &context));
-        }
+        let (name, context) = self.head(item, "rule", Part::Rule, RULE_KEYS, file)?;
+        let (append, overrides) = self.changes(item, APPENDABLE, REPLACEABLE, &context)?;
         if !overrides.is_empty() {
             return self.override_rule(&name, item, &overrides, &context);
         }

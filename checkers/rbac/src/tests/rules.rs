@@ -93,7 +93,7 @@ fn roles_and_bindings_are_judged_by_what_their_writer_holds() {
         (role(rules("delete")), Some(role(rules("delete"))), "may"),
         (role(rules("delete")), Some(role(rules("get"))), delete),
         (binding("view-pods"), None, "may"),
-        (binding("gone"), None, "clusterroles.rbac.authorization.k8s.io \"gone\" not found"),
+        (binding("gone"), None, "rolebindings.rbac.authorization.k8s.io \"gone\" not found"),
         (aggregated, None, "must have cluster-admin privileges to use an aggregationRule"),
         (json!({"kind": "Secret", "metadata": {"name": "x"}}), None, "may"),
     ];

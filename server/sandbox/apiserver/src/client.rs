@@ -5,6 +5,7 @@ use crate::{
     call::Call,
     convert,
     server::Server,
+    store::Stored,
     subresources::{binding, status},
     user::UserInfo,
     verbs::{create, delete, patch, update},
@@ -85,13 +86,19 @@ impl Client {
         Some(convert::served(&resource, stored))
     }
 
+    /// As it is stored, in the form in which the store holds it.
+    pub fn stored(&self, gvr: Gvr, namespace: &str, name: &str) -> Option<Arc<Stored>> {
+        let resource = self.server.resource(gvr).ok()?;
+        self.server.state().stored(crate::call::storage_group(&resource), &resource.plural, namespace, name)
+    }
+
     /// All objects, ordered by namespace and name.
     pub fn list(&self, gvr: Gvr, namespace: Option<&str>) -> Vec<Arc<Value>> {
         let Ok(resource) = self.server.resource(gvr) else { return Vec::new() };
         let state = self.server.state();
         state
-            .list(crate::call::storage_group(&resource), &resource.plural, namespace, None)
-            .map(|(_, object)| convert::served(&resource, object.clone()))
+            .list(crate::call::storage_group(&resource), &resource.plural, namespace)
+            .map(|object| convert::served(&resource, object))
             .collect()
     }
 

@@ -1,10 +1,45 @@
 //! Between the version that is stored and the one that is served. Most resources are stored as served; where two versions share
 //! storage, the fields that differ are moved here.
 
-use crate::call::storage_version;
-use machinery::{ApiError, Resource, object};
+use crate::{call::storage_version, store::Stored};
+use machinery::{ApiError, Resource, object, ordered};
 use serde_json::{Map, Value, json};
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
+
+/// An object as it is served.
+#[derive(Debug, Clone)]
+pub(crate) enum Served {
+    /// As it is stored.
+    Whole(Arc<Stored>),
+    Made(Arc<Value>),
+}
+
+impl Served {
+    /// Reads an object only where the two versions may differ.
+    pub fn new(resource: &Resource, stored: &Arc<Stored>) -> Self {
+        if resource.storage.is_none() && resource.custom.is_none() {
+            return Self::Whole(stored.clone());
+        }
+        let tree = stored.tree();
+        let made = served(resource, tree.clone());
+        if Arc::ptr_eq(&tree, &made) { Self::Whole(stored.clone()) } else { Self::Made(made) }
+    }
+
+    pub fn tree(&self) -> Arc<Value> {
+        match self {
+            Self::Whole(stored) => stored.tree(),
+            Self::Made(tree) => tree.clone(),
+        }
+    }
+
+    /// Compact JSON, as of [`Stored::text`].
+    pub fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Whole(stored) => Cow::Borrowed(stored.text()),
+            Self::Made(tree) => Cow::Owned(Box::<str>::from(ordered::text(&ordered::object(tree))).into_string()),
+        }
+    }
+}
 
 /// As stored to as served. Shares the object where nothing differs.
 pub(crate) fn served(resource: &Resource, stored: Arc<Value>) -> Arc<Value> {

@@ -27,7 +27,7 @@ pub(crate) fn defines_resources(change: &Change) -> bool {
 
 /// Everything that is served while `state` holds.
 pub(crate) fn scheme(state: &State) -> Scheme {
-    let custom = state.list(GROUP, PLURAL, None, None).flat_map(|(_, definition)| resources(definition)).map(Arc::new).collect();
+    let custom = state.list(GROUP, PLURAL, None).flat_map(|definition| resources(&definition)).map(Arc::new).collect();
     Scheme::with_custom(custom)
 }
 
@@ -148,8 +148,8 @@ pub(crate) fn remove_instances(transaction: &mut Transaction, definition: &Value
     let plural = definition["spec"]["names"]["plural"].as_str().unwrap_or_default().to_owned();
     let instances: Vec<_> = transaction
         .state
-        .list(&group, &plural, None, None)
-        .map(|(_, instance)| (object::namespace(instance).to_owned(), object::name(instance).to_owned()))
+        .list(&group, &plural, None)
+        .map(|instance| (object::namespace(&instance).to_owned(), object::name(&instance).to_owned()))
         .collect();
     for (namespace, name) in instances {
         transaction.remove(&group, &plural, &namespace, &name);

@@ -33,4 +33,5 @@ pub use axum::{Router, body::Body};
 pub use client::{Change, ChangeKind, Changes, Client};
 pub use node::{ExecStreams, NodeRuntime};
 pub use server::{Limits, Options, Server, Snapshot};
+pub use store::Stored;
 pub use user::UserInfo;

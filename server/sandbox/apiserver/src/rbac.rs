@@ -8,24 +8,27 @@ use crate::{
 use ::rbac::{Source, User, escalation::Refusal};
 use machinery::{ApiError, selector::LabelSelector};
 use serde_json::Value;
+use std::sync::Arc;
 
 pub(crate) use ::rbac::{Attributes, GROUP};
 
 impl Source for State {
-    fn cluster_role_bindings(&self) -> impl Iterator<Item = &Value> {
-        self.list(GROUP, "clusterrolebindings", None, None).map(|(_, binding)| &**binding)
+    type Object<'a> = Arc<Value>;
+
+    fn cluster_role_bindings(&self) -> impl Iterator<Item = Arc<Value>> {
+        self.list(GROUP, "clusterrolebindings", None)
     }
 
-    fn role_bindings(&self, namespace: &str) -> impl Iterator<Item = &Value> {
-        self.list(GROUP, "rolebindings", Some(namespace), None).map(|(_, binding)| &**binding)
+    fn role_bindings(&self, namespace: &str) -> impl Iterator<Item = Arc<Value>> {
+        self.list(GROUP, "rolebindings", Some(namespace))
     }
 
-    fn cluster_role(&self, name: &str) -> Option<&Value> {
-        self.get(GROUP, "clusterroles", "", name).map(|role| &**role)
+    fn cluster_role(&self, name: &str) -> Option<Arc<Value>> {
+        self.get(GROUP, "clusterroles", "", name)
     }
 
-    fn role(&self, namespace: &str, name: &str) -> Option<&Value> {
-        self.get(GROUP, "roles", namespace, name).map(|role| &**role)
+    fn role(&self, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        self.get(GROUP, "roles", namespace, name)
     }
 }
 
@@ -58,8 +61,7 @@ pub(crate) fn check_escalation(call: &Call, state: &State, new: &Value, old: Opt
     }
     ::rbac::escalation::check(state, state, asker(&call.user), new, old).map_err(|refusal| match refusal {
         Refusal::Forbidden(why) => call.forbidden(machinery::object::name(new), &why),
-        // The real server names the binding's resource with the role's name.
-        Refusal::NoRole { name, .. } => ApiError::not_found(GROUP, &call.resource.plural, &name),
+        Refusal::NoRole { resource, name } => ApiError::not_found(GROUP, resource, &name),
     })
 }
 
@@ -67,8 +69,8 @@ pub(crate) fn check_escalation(call: &Call, state: &State, new: &Value, old: Opt
 pub(crate) fn aggregate(transaction: &mut Transaction) {
     let matches =
         |selector: &Value, labels: &Value| LabelSelector::from_object(selector).is_ok_and(|selector| selector.matches(labels.as_object()));
-    let roles = transaction.state.list(GROUP, "clusterroles", None, None).map(|(_, role)| &**role);
-    for role in ::rbac::aggregation::stale(roles, matches) {
+    let roles: Vec<_> = transaction.state.list(GROUP, "clusterroles", None).collect();
+    for role in ::rbac::aggregation::stale(roles.iter().map(|role| &**role), matches) {
         transaction.put(GROUP, "clusterroles", role);
     }
 }

@@ -349,6 +349,6 @@ impl Server {
 
     /// An object of any stored resource, by its storage group and plural.
     pub(crate) fn stored(&self, group: &str, resource: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
-        self.state().get(group, resource, namespace, name).cloned()
+        self.state().get(group, resource, namespace, name)
     }
 }

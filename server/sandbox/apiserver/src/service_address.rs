@@ -1,11 +1,11 @@
 //! What the API server allots to a Service: cluster IP and node ports.
 
 use crate::{call::Call, store::Transaction};
-use machinery::{ApiError, FieldError, clock::rfc3339, object};
+use machinery::{ApiError, FieldError, clock::rfc3339, object, validation};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{Ipv4Addr, Ipv6Addr},
 };
 
 /// Service network, as kubeadm's default.
@@ -30,13 +30,14 @@ pub(crate) fn record(call: &Call, transaction: &mut Transaction, service: &Value
     let (namespace, name) = (object::namespace(service), object::name(service));
     let parent = json!({"resource": "services", "namespace": namespace, "name": name});
     let stored = transaction.state.get("", "services", namespace, name);
-    let wanted = stored.and_then(|service| service["spec"]["clusterIP"].as_str()).filter(|address| address.parse::<Ipv4Addr>().is_ok());
+    let wanted =
+        stored.as_ref().and_then(|service| service["spec"]["clusterIP"].as_str()).filter(|address| address.parse::<Ipv4Addr>().is_ok());
     let wanted = wanted.map(str::to_owned);
     let before = service["spec"]["clusterIP"].as_str().filter(|address| stored.is_none() || wanted.as_deref() != Some(*address));
     if let Some(before) = before {
         transaction.remove(KIND.0, KIND.1, "", before);
     }
-    let Some(address) = wanted.filter(|address| transaction.state.get(KIND.0, KIND.1, "", address).is_none()) else { return };
+    let Some(address) = wanted.filter(|address| !transaction.state.has(KIND.0, KIND.1, "", address)) else { return };
     transaction.put(
         KIND.0,
         KIND.1,
@@ -53,8 +54,8 @@ pub(crate) fn record(call: &Call, transaction: &mut Transaction, service: &Value
 
 fn taken(transaction: &Transaction, own: &(String, String)) -> (BTreeSet<String>, BTreeSet<(u16, String)>) {
     let (mut addresses, mut ports) = (BTreeSet::new(), BTreeSet::new());
-    for (_, service) in transaction.state.list("", "services", None, None) {
-        if object::namespace(service) == own.0 && object::name(service) == own.1 {
+    for service in transaction.state.list("", "services", None) {
+        if object::namespace(&service) == own.0 && object::name(&service) == own.1 {
             continue;
         }
         if let Some(address) = service["spec"]["clusterIP"].as_str() {
@@ -89,25 +90,15 @@ fn cluster_ip(call: &Call, new: &mut Value, old: Option<&Value>, taken: &BTreeSe
         }
         return Ok(());
     }
+    agree(spec, old.map(|old| &old["spec"]));
     let mut asked = spec["clusterIP"].as_str().unwrap_or_default().to_owned();
-    if asked.is_empty()
-        && let Some(first) = spec["clusterIPs"][0].as_str()
-    {
-        first.clone_into(&mut asked);
-    }
-    if asked.is_empty()
-        && let Some(before) = old.and_then(|old| old["spec"]["clusterIP"].as_str())
-    {
-        before.clone_into(&mut asked);
-    }
     // A change of an address that is set is for validation to refuse.
     let held = old.and_then(|old| old["spec"]["clusterIP"].as_str()).is_some_and(|held| !held.is_empty());
-    if !matches!(asked.as_str(), "" | "None") && asked.parse::<IpAddr>().is_err() {
-        // No address at all: validation says so.
-        spec["clusterIP"] = asked.as_str().into();
-        spec["clusterIPs"] = json!([asked]);
-        return Ok(());
+    let errors = validation::service_addresses(new);
+    if !errors.is_empty() {
+        return Err(call.invalid(name, &errors));
     }
+    let spec = &mut new["spec"];
     families(call, spec, old, &asked, name)?;
     if asked != "None" && !held {
         asked = if asked.is_empty() {
@@ -123,6 +114,31 @@ fn cluster_ip(call: &Call, new: &mut Value, old: Option<&Value>, taken: &BTreeSe
     spec["clusterIP"] = asked.as_str().into();
     spec["clusterIPs"] = json!([asked]);
     Ok(())
+}
+
+/// Fills in whichever of `clusterIP` and `clusterIPs` a client left out, from the other one and from what the Service had.
+fn agree(spec: &mut Value, old: Option<&Value>) {
+    let one = |spec: &Value| spec["clusterIP"].as_str().unwrap_or_default().to_owned();
+    let many = |spec: &Value| spec["clusterIPs"].as_array().cloned().unwrap_or_default();
+    let (mut address, mut addresses) = (one(spec), many(spec));
+    let (before, all_before) = old.map_or_else(Default::default, |old| (one(old), many(old)));
+    if old.is_some_and(|old| old["type"] != "ExternalName") {
+        if address.is_empty() {
+            address.clone_from(&before);
+        }
+        if addresses.is_empty() {
+            addresses.clone_from(&all_before);
+        }
+    }
+    if address != before && addresses == all_before {
+        addresses = if address.is_empty() { Vec::new() } else { vec![address.as_str().into()] };
+    }
+    if !address.is_empty() || spec["clusterIP"].is_string() {
+        spec["clusterIP"] = address.into();
+    }
+    if !addresses.is_empty() || spec["clusterIPs"].is_array() {
+        spec["clusterIPs"] = addresses.into();
+    }
 }
 
 /// `ipFamilies` and `ipFamilyPolicy` of a cluster that speaks IPv4 only.

@@ -158,7 +158,11 @@ pub fn resource_list(scheme: &Scheme, group: &str, version: &str) -> Option<Valu
         }
     }
     let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
-    Some(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": entries}))
+    let mut list = json!({"kind": "APIResourceList", "groupVersion": group_version, "resources": entries});
+    if !group.is_empty() {
+        list["apiVersion"] = "v1".into();
+    }
+    Some(list)
 }
 
 /// Tells clients when a resource's storage changes: the first eight bytes of a hash of the group, version and kind stored.

@@ -10,7 +10,10 @@ use serde::{
     Serialize, Serializer,
     ser::{SerializeMap, SerializeSeq},
 };
-use serde_json::Value;
+use serde_json::{
+    Value,
+    value::{RawValue, to_raw_value},
+};
 
 #[derive(Debug, Clone, Copy)]
 enum Of {
@@ -19,7 +22,34 @@ enum Of {
     Type(TypeId),
     /// Tables and partial metadata, whose names all stand in [`OF_TABLES`].
     Table,
+    /// Aggregated discovery, whose names stand in [`OF_DISCOVERY`].
+    Discovery,
 }
+
+const OF_DISCOVERY: [&str; 19] = [
+    "kind",
+    "apiVersion",
+    "metadata",
+    "items",
+    "name",
+    "versions",
+    "version",
+    "resources",
+    "freshness",
+    "resource",
+    "subresource",
+    "responseKind",
+    "acceptedTypes",
+    "scope",
+    "singularResource",
+    "verbs",
+    "shortNames",
+    "categories",
+    "subresources",
+];
+
+/// `group`, `version`, `kind` of what is answered.
+const OF_KINDS: [&str; 3] = ["group", "version", "kind"];
 
 const OF_TABLES: [&str; 13] = [
     "kind",
@@ -52,6 +82,11 @@ fn type_of(object: &Value) -> Of {
     if group == "meta.k8s.io" {
         return Of::Table;
     }
+    if group == "apidiscovery.k8s.io" {
+        return Of::Discovery;
+    }
+    // The oldest answers of all say no version of their own.
+    let version = if version.is_empty() && matches!(object::kind(object), "APIVersions" | "APIResourceList") { "v1" } else { version };
     types::of_kind(group, version, object::kind(object)).map_or(Of::Unknown, Of::Type)
 }
 
@@ -94,6 +129,10 @@ impl<'a> Ordered<'a> {
                     };
                     (OF_TABLES.iter().position(|known| known == name).unwrap_or(usize::MAX), name, child(value, of))
                 }
+                Of::Discovery => {
+                    let names = if map.contains_key("group") { OF_KINDS.as_slice() } else { OF_DISCOVERY.as_slice() };
+                    (names.iter().position(|known| known == name).unwrap_or(usize::MAX), name, child(value, Of::Discovery))
+                }
                 Of::Shape(Shape::Map(of)) => (0, name, child(value, Of::Shape(of))),
                 _ => (0, name, child(value, Of::Unknown)),
             })
@@ -116,8 +155,8 @@ impl Serialize for Ordered<'_> {
                 }
                 fields.end()
             }
-            (Value::Array(items), of @ (Of::Shape(Shape::List(_)) | Of::Table)) => {
-                let of = if let Of::Shape(Shape::List(item)) = of { Of::Shape(item) } else { Of::Table };
+            (Value::Array(items), of @ (Of::Shape(Shape::List(_)) | Of::Table | Of::Discovery)) => {
+                let of = if let Of::Shape(Shape::List(item)) = of { Of::Shape(item) } else { of };
                 let mut list = serializer.serialize_seq(Some(items.len()))?;
                 for value in items {
                     list.serialize_element(&Ordered { value, of, bare: false })?;
@@ -127,6 +166,33 @@ impl Serialize for Ordered<'_> {
             (value, _) => value.serialize(serializer),
         }
     }
+}
+
+/// Compact JSON as Go's encoder writes it. What cannot be written is `null`: no value of this crate is.
+pub fn text(value: &impl Serialize) -> Box<RawValue> {
+    let Ok(text) = to_raw_value(value) else { return RawValue::NULL.to_owned() };
+    if !text.get().contains(['<', '>', '&']) {
+        return text;
+    }
+    let escaped = String::from_utf8(without_markup(Box::<str>::from(text).into_string().into_bytes()));
+    escaped.ok().and_then(|text| RawValue::from_string(text).ok()).unwrap_or_else(|| RawValue::NULL.to_owned())
+}
+
+/// JSON with `<`, `>` and `&`, which stand in texts only, as Go's encoder writes them.
+pub fn without_markup(bytes: Vec<u8>) -> Vec<u8> {
+    if !bytes.iter().any(|byte| matches!(byte, b'<' | b'>' | b'&')) {
+        return bytes;
+    }
+    let mut escaped = Vec::with_capacity(bytes.len() + 64);
+    for byte in bytes {
+        match byte {
+            b'<' => escaped.extend_from_slice(b"\\u003c"),
+            b'>' => escaped.extend_from_slice(b"\\u003e"),
+            b'&' => escaped.extend_from_slice(b"\\u0026"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
 }
 
 /// The text of an object after a patch: what the patch went through is decoded and has its names in order, the rest is as it was.

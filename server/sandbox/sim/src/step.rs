@@ -69,6 +69,9 @@ pub trait Controller: Send + Debug {
     /// time it asked for has come, and once after start. It asks anew for every time that it still needs.
     fn reconcile(&mut self, context: &mut Context<'_>);
 
+    /// Nothing has happened for a while: gives back memory that only one at work needs.
+    fn rest(&mut self) {}
+
     /// Forgets what it knows beside the API: another state was put in place of the one that it comes from.
     fn restart(&mut self) {}
 }
@@ -90,6 +93,7 @@ pub struct Sim {
     /// The newest resource version whose change has been handed to `interested`.
     seen: u64,
     members: Vec<Member>,
+    restarts: bool,
 }
 
 impl Sim {
@@ -109,11 +113,15 @@ impl Sim {
             rng: StdRng::seed_from_u64(seed),
             seen: *server.committed().borrow(),
             members,
+            restarts: false,
         }
     }
 
     /// Runs until nothing more happens at `now`; returns when to step again although nothing changes (probes, back-off, jobs).
     pub fn step(&mut self, now: Timestamp) -> Option<Timestamp> {
+        if std::mem::take(&mut self.restarts) {
+            self.members.iter_mut().for_each(|member| member.controller.restart());
+        }
         let mut quarrelling = Vec::new();
         for _ in 0..MAXIMUM_ROUNDS {
             self.notice(now);
@@ -144,13 +152,19 @@ impl Sim {
         self.seen >= *self.server.committed().borrow() && self.members.iter().all(|member| !member.pending)
     }
 
-    /// Has every controller start anew, as after a restored snapshot or in a new process.
+    /// Has every controller start anew in the next step, as after a restored snapshot or in a new process.
     pub fn restart(&mut self) {
+        self.restarts = true;
         for member in &mut self.members {
-            member.controller.restart();
             member.pending = true;
             member.wake = Wake::default();
         }
+    }
+
+    /// Has every controller give back memory, and then the API server.
+    pub fn rest(&mut self) {
+        self.members.iter_mut().for_each(|member| member.controller.rest());
+        self.server.rest();
     }
 
     /// Has the controller of this name run in the next step, though no change or time calls it: something happened beside the API.

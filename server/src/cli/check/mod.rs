@@ -10,6 +10,7 @@ use std::{io::Read, path::PathBuf, process::ExitCode};
 
 mod falco;
 mod gatekeeper;
+mod kyverno;
 mod network_policy;
 mod pod_security;
 mod prometheus;
@@ -30,6 +31,9 @@ pub enum Command {
     Falco(falco::Arguments),
     /// Judge by Gatekeeper's templates and constraints, run suites, mutate and expand, as gator does.
     Gatekeeper(gatekeeper::Arguments),
+    /// Policies on objects and unit tests of policies, as Kyverno judges them.
+    #[command(subcommand)]
+    Kyverno(kyverno::Command),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -46,6 +50,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Prometheus(command) => prometheus::run(command),
         Command::Falco(arguments) => falco::run(&arguments),
         Command::Gatekeeper(arguments) => gatekeeper::run(&arguments),
+        Command::Kyverno(command) => kyverno::run(command),
     }
 }
 

@@ -2,13 +2,13 @@
 
 use super::{FINDINGS, Format, Object, UNREADABLE, complain, print, read};
 use anyhow::Result;
-use network_policy::{Cluster, EndpointKind, Protocol, from_resource, validate};
+use network_policy::{AdminKind, AdminPolicy, Cluster, EndpointKind, Protocol, from_resource, validate};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Only say what the API server would say about each NetworkPolicy.
+    /// Only say what the API server would say about each policy, and which administrators' policies leave their order open.
     #[arg(long, conflicts_with_all = ["from", "to", "port"])]
     validate: bool,
     /// TCP, UDP or SCTP; with --port the matrix of that port alone.
@@ -23,15 +23,22 @@ pub struct Arguments {
     /// The other end of the connection.
     #[arg(long, requires = "from", value_name = "POD")]
     to: Option<String>,
-    /// Add to JSON why each denied cell is denied.
-    #[arg(long)]
-    why: bool,
+    /// Add to JSON why each denied cell is denied, or with `--why=all` what decides each cell.
+    #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "denied", value_name = "CELLS")]
+    why: Option<Why>,
     /// A drawn matrix, or JSON with its rows.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-    /// YAML or JSON files with Namespaces, Pods, NetworkPolicies (and ExternalEndpoints: `spec.ip`); `-` reads the standard input.
+    /// YAML or JSON files with Namespaces, Pods, Nodes, NetworkPolicies, AdminNetworkPolicies, BaselineAdminNetworkPolicies,
+    /// ClusterNetworkPolicies (and ExternalEndpoints: `spec.ip`, `spec.domainNames`); `-` reads the standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Why {
+    Denied,
+    All,
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -78,18 +85,35 @@ fn run_validate(arguments: &Arguments, objects: &[Object]) -> Result<ExitCode> {
     let mut lines = Vec::new();
     let mut problems = Vec::new();
     let mut policies = 0;
-    for object in objects.iter().filter(|object| object.manifest.value["kind"] == "NetworkPolicy") {
-        policies += 1;
-        for problem in validate(&object.manifest.value) {
-            let line = object.manifest.line(&problem.field);
-            lines.push(format!("{} {}", object.at(&problem.field), problem.message));
-            problems.push(json!({"file": object.file, "line": line, "object": object.manifest.id(), "field": problem.field, "message": problem.message}));
+    let is_policy = |object: &&Object| object.manifest.value["kind"] == "NetworkPolicy" || AdminKind::of(&object.manifest.value).is_some();
+    let mut cluster = Cluster::default();
+    for object in objects {
+        if is_policy(&object) {
+            policies += 1;
+            for problem in validate(&object.manifest.value) {
+                let line = object.manifest.line(&problem.field);
+                lines.push(format!("{} {}", object.at(&problem.field), problem.message));
+                problems.push(json!({"file": object.file, "line": line, "object": object.manifest.id(), "field": problem.field, "message": problem.message}));
+            }
         }
+        // What cannot be read has its problem above, or is no policy.
+        from_resource(&object.manifest.value).ok().flatten().into_iter().for_each(|resource| cluster.add(resource));
     }
+    let tie = |(first, second): (&AdminPolicy, &AdminPolicy)| {
+        format!("{} and {} share priority {} and pods: which one is asked first is not defined", first.name, second.name, first.priority)
+    };
+    let warnings: Vec<String> = cluster.ties().into_iter().map(tie).collect();
     match arguments.format {
-        Format::Json => print(&serde_json::to_string_pretty(&json!({"policies": policies, "problems": problems}))?),
-        Format::Text if lines.is_empty() => print(&format!("{policies} valid")),
-        Format::Text => print(&lines.join("\n")),
+        Format::Json => {
+            print(&serde_json::to_string_pretty(&json!({"policies": policies, "problems": problems, "warnings": warnings}))?);
+        }
+        Format::Text => {
+            if lines.is_empty() {
+                lines.push(format!("{policies} valid"));
+            }
+            lines.extend(warnings.iter().map(|warning| format!("warning: {warning}")));
+            print(&lines.join("\n"));
+        }
     }
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { FINDINGS.into() })
 }
@@ -133,13 +157,21 @@ fn matrix_json(arguments: &Arguments, cluster: &Cluster, protocol: Protocol, por
     let matrix = cluster.matrix(protocol, port);
     let order: Vec<String> = cluster.endpoints().iter().map(network_policy::Endpoint::id).collect();
     let mut out = json!({"protocol": protocol.as_str(), "port": port, "order": order, "rows": matrix.rows()});
-    if arguments.why {
+    if let Some(why) = arguments.why {
         let count = order.len();
-        let cells = (0..count).flat_map(|from| (0..count).map(move |to| (from, to))).filter(|(from, to)| !matrix.allowed(*from, *to));
-        let denied: Vec<Value> = cells
-            .map(|(from, to)| json!({"from": order[from], "to": order[to], "why": cluster.decide(from, to, protocol, port).to_string()}))
-            .collect();
-        out["denied"] = denied.into();
+        let cells = (0..count).flat_map(|from| (0..count).map(move |to| (from, to)));
+        let explained = |allowed: bool| -> Vec<Value> {
+            let cells = cells.clone().filter(|(from, to)| matrix.allowed(*from, *to) == allowed);
+            cells
+                .map(
+                    |(from, to)| json!({"from": order[from], "to": order[to], "why": cluster.decide(from, to, protocol, port).to_string()}),
+                )
+                .collect()
+        };
+        out["denied"] = explained(false).into();
+        if why == Why::All {
+            out["allowed"] = explained(true).into();
+        }
     }
     out
 }

@@ -203,6 +203,13 @@ impl Admission for Tokens {
         Ok(Access { user, cluster: self.cluster.clone(), token_id: hash.short(), is_learner: true })
     }
 
+    /// A cluster of one's own, on one's own machine: RBAC says what `system:anonymous` may, as on a real API server.
+    async fn stranger(&self, cluster: &str) -> Option<Access> {
+        let user =
+            UserInfo { name: "system:anonymous".to_owned(), groups: vec!["system:unauthenticated".to_owned()], ..UserInfo::default() };
+        (cluster == CLUSTER).then(|| Access { user, cluster: self.cluster.clone(), token_id: "none".to_owned(), is_learner: false })
+    }
+
     /// There is one cluster only, so every token that it knows leads there.
     async fn home(&self, bearer_token: &str) -> Option<String> {
         let hash = TokenHash::of(bearer_token);

@@ -15,7 +15,7 @@ use askama::Template;
 use axum::{extract::State, response::Response};
 use checkers::Outcome;
 
-#[derive(Debug, Template)]
+#[derive(Debug, Clone, Template)]
 #[template(path = "pages/lab.html")]
 pub struct LabPage {
     pub frame: Frame,
@@ -33,12 +33,14 @@ pub struct LabPage {
     /// Nothing was checked yet: the introduction is open.
     pub fresh: bool,
     pub resets: String,
+    /// Somebody else's work: nothing here can be pressed.
+    pub watched: bool,
     /// Why there is no terminal here.
     pub shell_problem: Option<String>,
     pub files: Vec<String>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct StepView {
     pub id: String,
     pub title: String,
@@ -132,6 +134,7 @@ async fn lab_page(site: &Site, user: &User, visitor: &Visitor, view: &AttemptVie
         seconds_left: view.seconds_left,
         fresh: view.tasks.iter().all(|task| task.verdict.is_none()),
         resets: resets(view, &visitor.csrf).render()?,
+        watched: attempt.user_id != user.id,
         shell_problem: (!report.available).then(|| report.problem.clone()),
         files: site.app.files(user, &attempt.id).await?.into_iter().map(|entry| entry.path).collect(),
     })
@@ -321,11 +324,19 @@ mod tests {
                 }
                 .render()
                 .unwrap(),
+                watched: false,
                 shell_problem,
                 files: vec![AWKWARD.to_owned()],
             };
             let html = page.render().unwrap();
             judge(&html);
+            let watched = LabPage { watched: true, ..page.clone() }.render().unwrap();
+            judge(&watched);
+            assert!(
+                !watched.contains("id=\"panel-editor\"")
+                    && !watched.contains("id=\"terminal\"")
+                    && watched.contains("id=\"panel-cluster\"")
+            );
             assert!(html.contains("simulated cluster"));
             assert_eq!(html.contains("id=\"terminal\""), page.shell_problem.is_none());
         }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// The newest default class of a kind, as the plug-ins choose among several.
 fn default_of(transaction: &Transaction, group: &str, plural: &str, annotations: &[&str]) -> Option<String> {
-    let classes = transaction.state.list(group, plural, None, None).map(|(_, class)| class);
+    let classes = transaction.state.list(group, plural, None);
     classes
         .filter(|class| annotations.iter().any(|annotation| object::annotation(class, annotation) == Some("true")))
         .max_by_key(|class| {
@@ -16,7 +16,7 @@ fn default_of(transaction: &Transaction, group: &str, plural: &str, annotations:
                 std::cmp::Reverse(object::name(class).to_owned()),
             )
         })
-        .map(|class| object::name(class).to_owned())
+        .map(|class| object::name(&class).to_owned())
 }
 
 pub(crate) fn claim(transaction: &Transaction, claim: &mut Value) {

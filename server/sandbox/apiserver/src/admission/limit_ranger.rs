@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, sync::Arc};
 const ANNOTATION: &str = "kubernetes.io/limit-ranger";
 
 fn ranges(transaction: &Transaction, namespace: &str) -> Vec<Arc<Value>> {
-    transaction.state.list("", "limitranges", Some(namespace), None).map(|(_, range)| range.clone()).collect()
+    transaction.state.list("", "limitranges", Some(namespace)).collect()
 }
 
 fn items<'a>(range: &'a Value, kind: &'a str) -> impl Iterator<Item = &'a Value> {

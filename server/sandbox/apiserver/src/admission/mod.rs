@@ -19,8 +19,16 @@ use crate::{
 };
 pub(crate) use validating_policy::Compiled as CompiledPolicies;
 
-use machinery::ApiError;
+use machinery::{ApiError, object};
 use serde_json::Value;
+
+/// What a refusal calls an object that may not have been given its name yet.
+fn called(object: &Value) -> &str {
+    match object::name(object) {
+        "" => object["metadata"]["generateName"].as_str().filter(|base| !base.is_empty()).unwrap_or("Unknown"),
+        name => name,
+    }
+}
 
 /// Before validation: plug-ins may change `new`. Each also refuses here what it cannot complete.
 pub(crate) fn mutate(

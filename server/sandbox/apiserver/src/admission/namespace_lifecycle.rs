@@ -17,11 +17,11 @@ pub(crate) fn admit(call: &Call, transaction: &Transaction, operation: Operation
     let Some(namespace) = transaction.state.get("", "namespaces", "", name) else {
         return Err(ApiError::not_found("", "namespaces", name));
     };
-    if !object::is_terminating(namespace) && namespace["status"]["phase"] != "Terminating" {
+    if !object::is_terminating(&namespace) && namespace["status"]["phase"] != "Terminating" {
         return Ok(());
     }
     let why = format!("unable to create new content in namespace {name} because it is being terminated");
-    let mut error = call.forbidden(object::name(new), &why);
+    let mut error = call.forbidden(super::called(new), &why);
     if !error.details.is_object() {
         error.details = json!({});
     }

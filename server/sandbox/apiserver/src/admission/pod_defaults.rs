@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 pub(crate) fn priority(call: &Call, transaction: &Transaction, pod: &mut Value) -> Result<(), ApiError> {
     let class = pod["spec"]["priorityClassName"].as_str().unwrap_or_default().to_owned();
     let found = if class.is_empty() {
-        let classes = transaction.state.list("scheduling.k8s.io", "priorityclasses", None, None);
+        let classes = transaction.state.list("scheduling.k8s.io", "priorityclasses", None);
         // Of several defaults the lowest wins.
-        classes.map(|(_, class)| class).filter(|class| class["globalDefault"] == true).min_by_key(|class| class["value"].as_i64())
+        classes.filter(|class| class["globalDefault"] == true).min_by_key(|class| class["value"].as_i64())
     } else {
         transaction.state.get("scheduling.k8s.io", "priorityclasses", "", &class)
     };
     let (name, value, policy) = match (found, class.as_str()) {
         (Some(found), _) => (
-            object::name(found).to_owned(),
+            object::name(&found).to_owned(),
             found["value"].as_i64().unwrap_or(0),
             found["preemptionPolicy"].as_str().unwrap_or("PreemptLowerPriority").to_owned(),
         ),
@@ -24,7 +24,7 @@ pub(crate) fn priority(call: &Call, transaction: &Transaction, pod: &mut Value) 
         (None, "system-node-critical") => (class, 2_000_001_000, "PreemptLowerPriority".to_owned()),
         (None, "system-cluster-critical") => (class, 2_000_000_000, "PreemptLowerPriority".to_owned()),
         (None, missing) => {
-            return Err(call.forbidden(object::name(pod), &format!("no PriorityClass with name {missing} was found")));
+            return Err(call.forbidden(super::called(pod), &format!("no PriorityClass with name {missing} was found")));
         }
     };
     if pod["spec"]["priority"].as_i64().is_some_and(|given| given != value) {
@@ -32,7 +32,7 @@ pub(crate) fn priority(call: &Call, transaction: &Transaction, pod: &mut Value) 
             "the integer value of priority ({}) must not be provided in pod spec; priority admission controller computed {value} from the given PriorityClass name",
             pod["spec"]["priority"]
         );
-        return Err(call.forbidden(object::name(pod), &why));
+        return Err(call.forbidden(super::called(pod), &why));
     }
     if !name.is_empty() {
         pod["spec"]["priorityClassName"] = name.into();
@@ -44,7 +44,7 @@ pub(crate) fn priority(call: &Call, transaction: &Transaction, pod: &mut Value) 
             "the string value of PreemptionPolicy ({}) must not be provided in pod spec; priority admission controller computed {policy} from the given PriorityClass name",
             given.unwrap_or_default()
         );
-        return Err(call.forbidden(object::name(pod), &why));
+        return Err(call.forbidden(super::called(pod), &why));
     }
     pod["spec"]["preemptionPolicy"] = policy.into();
     Ok(())
@@ -75,13 +75,13 @@ pub(crate) fn tolerations(pod: &mut Value) {
 pub(crate) fn runtime_class(call: &Call, transaction: &Transaction, pod: &mut Value) -> Result<(), ApiError> {
     let Some(name) = pod["spec"]["runtimeClassName"].as_str().filter(|name| !name.is_empty()) else { return Ok(()) };
     let Some(class) = transaction.state.get("node.k8s.io", "runtimeclasses", "", name) else {
-        return Err(call.forbidden(object::name(pod), &format!("pod rejected: RuntimeClass {name:?} not found")));
+        return Err(call.forbidden(super::called(pod), &format!("pod rejected: RuntimeClass {name:?} not found")));
     };
     let overhead = &class["overhead"]["podFixed"];
     if overhead.is_object() {
         if pod["spec"]["overhead"].is_object() && pod["spec"]["overhead"] != *overhead {
             let why = "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead";
-            return Err(call.forbidden(object::name(pod), why));
+            return Err(call.forbidden(super::called(pod), why));
         }
         pod["spec"]["overhead"] = overhead.clone();
     }
@@ -93,7 +93,7 @@ pub(crate) fn runtime_class(call: &Call, transaction: &Transaction, pod: &mut Va
                 value.as_str().unwrap_or_default(),
                 held.as_str().unwrap_or_default()
             );
-            return Err(call.forbidden(object::name(pod), &why));
+            return Err(call.forbidden(super::called(pod), &why));
         }
         if !pod["spec"]["nodeSelector"].is_object() {
             pod["spec"]["nodeSelector"] = json!({});

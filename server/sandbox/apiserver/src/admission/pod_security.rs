@@ -5,11 +5,13 @@ use crate::{
     store::Transaction,
 };
 use machinery::{ApiError, FieldError, object};
-use pod_security::{Evaluation, Level, Policy, evaluate, pod_template};
+use pod_security::{Evaluation, Level, Policy, Version, evaluate, pod_template};
 use serde_json::{Value, json};
 
 /// Pods of a namespace that are looked at when its labels change.
 const MOST: usize = 3000;
+/// Minor version of Kubernetes that this server is.
+const MINOR: u32 = 34;
 
 pub(crate) fn validate(
     call: &mut Call,
@@ -28,20 +30,16 @@ pub(crate) fn validate(
     }
     let Some(template) = pod_template(new) else { return Ok(()) };
     let Some(space) = transaction.state.get("", "namespaces", "", object::namespace(new)) else { return Ok(()) };
-    let (policy, _) = Policy::from_labels(object::labels(space));
+    let (policy, _) = Policy::from_labels(object::labels(&space));
     if policy.fully_privileged() {
         return Ok(());
     }
-    if let Some(old) = old {
-        let before = pod_template(old).map(|before| (before.metadata.clone(), before.spec.clone()));
-        let unchanged = before.is_some_and(|(metadata, spec)| {
-            spec == *template.spec && (!controller || metadata["annotations"] == template.metadata["annotations"])
-        });
-        if unchanged {
-            return Ok(());
-        }
+    if let Some(old) = old.filter(|_| !controller)
+        && !matters(template.spec, &old["spec"])
+    {
+        return Ok(());
     }
-    let judge = |level: Level, version| evaluate(level, version, template.metadata, template.spec);
+    let judge = |level: Level, version| evaluate_here(level, version, template.metadata, template.spec);
     if !controller {
         let enforced = judge(policy.enforce.level, policy.enforce.version);
         if !enforced.allowed() {
@@ -57,6 +55,23 @@ pub(crate) fn validate(
         call.warn([format!("would {}", warned.message().replacen("violates", "violate", 1))]);
     }
     Ok(())
+}
+
+/// A version is called what the label calls it, and judged by what a server of this minor version knows of it.
+fn evaluate_here(level: Level, version: Version, metadata: &Value, spec: &Value) -> Evaluation {
+    Evaluation { version, ..evaluate(level, version.on_server(MINOR), metadata, spec) }
+}
+
+/// Whether a change of a pod is one that Pod Security looks at: containers come or go, or run another image.
+fn matters(new: &Value, old: &Value) -> bool {
+    let containers = |spec: &Value, field: &str| spec[field].as_array().cloned().unwrap_or_default();
+    let changed = |field: &str| {
+        let (new, old) = (containers(new, field), containers(old, field));
+        new.len() != old.len() || new.iter().zip(&old).any(|(new, old)| new["image"] != old["image"])
+    };
+    let before = containers(old, "ephemeralContainers");
+    let is_new = |new: &Value| before.iter().find(|old| old["name"] == new["name"]).is_none_or(|old| old["image"] != new["image"]);
+    changed("containers") || changed("initContainers") || containers(new, "ephemeralContainers").iter().any(is_new)
 }
 
 fn namespace(call: &mut Call, transaction: &Transaction, new: &Value, old: Option<&Value>) -> Result<(), ApiError> {
@@ -84,9 +99,9 @@ fn namespace(call: &mut Call, transaction: &Transaction, new: &Value, old: Optio
 /// What the pods of a namespace would be refused for, pods of the same reasons together.
 fn existing(transaction: &Transaction, namespace: &str, policy: &Policy) -> Vec<String> {
     let mut found: Vec<(String, String, usize)> = Vec::new();
-    let pods: Vec<_> = transaction.state.list("", "pods", Some(namespace), None).map(|(_, pod)| pod).collect();
+    let pods: Vec<_> = transaction.state.list("", "pods", Some(namespace)).collect();
     for pod in pods.iter().take(MOST) {
-        let evaluation = evaluate(policy.enforce.level, policy.enforce.version, &pod["metadata"], &pod["spec"]);
+        let evaluation = evaluate_here(policy.enforce.level, policy.enforce.version, &pod["metadata"], &pod["spec"]);
         if evaluation.allowed() {
             continue;
         }

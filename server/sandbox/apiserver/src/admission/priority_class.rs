@@ -10,11 +10,11 @@ pub(crate) fn validate(call: &Call, transaction: &Transaction, new: Option<&Valu
     };
     let other = transaction
         .state
-        .list("scheduling.k8s.io", "priorityclasses", None, None)
-        .find(|(_, class)| class["globalDefault"] == true && object::name(class) != object::name(new));
+        .list("scheduling.k8s.io", "priorityclasses", None)
+        .find(|class| class["globalDefault"] == true && object::name(class) != object::name(new));
     match other {
-        Some((_, class)) => {
-            let why = format!("PriorityClass {} is already marked as default. Only one default can exist", object::name(class));
+        Some(class) => {
+            let why = format!("PriorityClass {} is already marked as default. Only one default can exist", object::name(&class));
             Err(call.forbidden(object::name(new), &why))
         }
         None => Ok(()),

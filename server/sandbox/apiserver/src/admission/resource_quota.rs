@@ -16,7 +16,7 @@ use std::{collections::BTreeMap, sync::Arc};
 type Usage = BTreeMap<String, Quantity>;
 
 fn quotas(state: &State, namespace: &str) -> Vec<Arc<Value>> {
-    state.list("", "resourcequotas", Some(namespace), None).map(|(_, quota)| quota.clone()).collect()
+    state.list("", "resourcequotas", Some(namespace)).collect()
 }
 
 fn one() -> Quantity {
@@ -146,9 +146,9 @@ fn used(state: &State, namespace: &str, quota: &Value) -> Usage {
     let mut seen = Vec::new();
     for name in quota["spec"]["hard"].as_object().into_iter().flat_map(Map::keys) {
         let Some(counted) = counted_by(name).filter(|counted| !seen.contains(counted)) else { continue };
-        for (_, object) in state.list(&counted.0, &counted.1, Some(namespace), None) {
-            if in_scope(quota, &counted.0, &counted.1, object) {
-                for (name, quantity) in cost(&counted.0, &counted.1, object) {
+        for object in state.list(&counted.0, &counted.1, Some(namespace)) {
+            if in_scope(quota, &counted.0, &counted.1, &object) {
+                for (name, quantity) in cost(&counted.0, &counted.1, &object) {
                     add(&mut usage, name, quantity);
                 }
             }

@@ -17,7 +17,7 @@ pub(crate) fn admit(call: &Call, transaction: &Transaction, operation: Operation
     }
     if object::annotation(pod, MIRROR).is_some() {
         return if pod["spec"]["serviceAccountName"].as_str().is_some_and(|name| !name.is_empty()) {
-            Err(call.forbidden(object::name(pod), "a mirror pod may not reference service accounts"))
+            Err(call.forbidden(super::called(pod), "a mirror pod may not reference service accounts"))
         } else {
             Ok(())
         };
@@ -31,7 +31,7 @@ pub(crate) fn admit(call: &Call, transaction: &Transaction, operation: Operation
     let namespace = object::namespace(pod);
     let Some(found) = transaction.state.get("", "serviceaccounts", namespace, &account) else {
         let why = format!("error looking up service account {namespace}/{account}: serviceaccount {account:?} not found");
-        return Err(call.forbidden(object::name(pod), &why));
+        return Err(call.forbidden(super::called(pod), &why));
     };
     let mounts = pod["spec"]["automountServiceAccountToken"].as_bool().or_else(|| found["automountServiceAccountToken"].as_bool());
     if mounts.unwrap_or(true) {

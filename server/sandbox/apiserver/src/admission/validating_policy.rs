@@ -70,22 +70,22 @@ pub(crate) fn validate(
     let mut warnings = Vec::new();
     {
         let request = Request::new(call, state, operation, new, old);
-        for (_, policy) in state.list(GROUP, POLICIES, None, None) {
+        for policy in state.list(GROUP, POLICIES, None) {
             if !request.meets(&policy["spec"]["matchConstraints"]) {
                 continue;
             }
-            let compiled = call.server.policies().get(policy, known);
-            let bindings = state.list(GROUP, BINDINGS, None, None).map(|(_, binding)| binding);
+            let compiled = call.server.policies().get(&policy, known);
+            let bindings = state.list(GROUP, BINDINGS, None);
             for binding in bindings.filter(|binding| binding["spec"]["policyName"] == policy["metadata"]["name"]) {
                 let scope = &binding["spec"]["matchResources"];
                 if scope.is_object() && !request.meets_binding(scope) {
                     continue;
                 }
-                let names = format!("ValidatingAdmissionPolicy '{}' with binding '{}'", object::name(policy), object::name(binding));
+                let names = format!("ValidatingAdmissionPolicy '{}' with binding '{}'", object::name(&policy), object::name(&binding));
                 let mut refuse = |denial: Denial| {
                     denied.get_or_insert((format!("{names} denied request: {}", denial.message), denial.reason));
                 };
-                let params = match parameters(call, state, policy, binding) {
+                let params = match parameters(call, state, &policy, &binding) {
                     Ok(params) => params,
                     Err(_) if compiled.ignore_failures => continue,
                     Err((what, why)) => {
@@ -97,7 +97,7 @@ pub(crate) fn validate(
                     let verdict = compiled.evaluate(&request.inputs(param.as_deref()));
                     for (key, value) in &verdict.annotations {
                         let end = (0..=value.len().min(LONGEST_ANNOTATION)).rev().find(|end| value.is_char_boundary(*end)).unwrap_or(0);
-                        tracing::info!(annotation = %format!("{}/{key}", object::name(policy)), value = &value[..end], "audit annotation");
+                        tracing::info!(annotation = %format!("{}/{key}", object::name(&policy)), value = &value[..end], "audit annotation");
                     }
                     let actions = binding["spec"]["validationActions"].as_array().map(Vec::as_slice).unwrap_or_default();
                     for denial in verdict.denials {
@@ -143,7 +143,7 @@ fn refusal(call: &Call, object: Option<&Value>, message: &str, reason: &str) -> 
 
 impl<'a> Request<'a> {
     fn new(call: &'a Call, state: &State, operation: Operation, new: Option<&Value>, old: Option<&Value>) -> Self {
-        let namespace = call.resource.namespaced.then(|| state.get("", "namespaces", "", &call.namespace).cloned()).flatten();
+        let namespace = call.resource.namespaced.then(|| state.get("", "namespaces", "", &call.namespace)).flatten();
         let seen = |object: &Value| {
             if call.subresource == "scale" {
                 return subresources::scale::scale_of(call, object);
@@ -284,13 +284,13 @@ fn parameters(call: &Call, state: &State, policy: &Value, binding: &Value) -> Re
         (true, given, _) => given,
     };
     let group = crate::call::storage_group(resource);
-    let served = |object: &Arc<Value>| Some(convert::served(resource, object.clone()));
+    let served = |object: Arc<Value>| Some(convert::served(resource, object));
     let found: Vec<_> = match reference["name"].as_str().filter(|name| !name.is_empty()) {
         Some(name) => state.get(group, &resource.plural, namespace, name).map(served).into_iter().collect(),
         None => {
             let selector = LabelSelector::from_object(&reference["selector"]).map_err(|error| ("binding", error.message))?;
-            let all = state.list(group, &resource.plural, Some(namespace), None);
-            all.filter(|(_, object)| selector.matches(object::labels(object))).map(|(_, object)| served(object)).collect()
+            let all = state.list(group, &resource.plural, Some(namespace));
+            all.filter(|object| selector.matches(object::labels(object))).map(served).collect()
         }
     };
     if found.is_empty() && reference["parameterNotFoundAction"] == "Deny" {

@@ -32,15 +32,18 @@ fn aggregated(incoming: &Incoming) -> Option<&'static str> {
     None
 }
 
-/// `/api` and `/apis`.
-pub(super) fn roots(incoming: &Incoming, scheme: &Scheme, accepted: Accepted, legacy: bool) -> Answer {
+/// `/api` and `/apis`; nothing where the client takes only a form of discovery that is not served.
+pub(super) fn roots(incoming: &Incoming, scheme: &Scheme, accepted: Accepted, legacy: bool) -> Option<Answer> {
     if let Some(kind) = aggregated(incoming) {
         let value = discovery::aggregated(scheme, legacy);
         let json = Accepted { encoding: Encoding::Json, ..accepted };
         let mut answer = respond::encode(200, json, &machinery::ordered::object(&value));
         answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
         answer.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
-        return answer;
+        return Some(answer);
+    }
+    if only_other_forms(incoming) {
+        return None;
     }
     let value = if legacy {
         let host = incoming.request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
@@ -48,7 +51,14 @@ pub(super) fn roots(incoming: &Incoming, scheme: &Scheme, accepted: Accepted, le
     } else {
         discovery::group_list(scheme)
     };
-    respond::encode(200, accepted, &machinery::ordered::object(&value))
+    Some(respond::encode(200, accepted, &machinery::ordered::object(&value)))
+}
+
+/// Whether every form that the client takes is one of aggregated discovery.
+fn only_other_forms(incoming: &Incoming) -> bool {
+    let values = incoming.request.headers().get_all(header::ACCEPT).iter();
+    let clauses: Vec<&str> = values.flat_map(|value| value.to_str().unwrap_or_default().split(',')).collect();
+    !clauses.is_empty() && clauses.iter().all(|clause| clause.contains("as=APIGroupDiscoveryList"))
 }
 
 /// `/api/v1`, `/apis/<group>`, `/apis/<group>/<version>`.

@@ -4,6 +4,7 @@ use super::{
     discovery,
     entry::Incoming,
     negotiate::{self, Accepted},
+    resource::unknown,
     respond,
     respond::Answer,
 };
@@ -23,17 +24,19 @@ pub(super) fn serve(incoming: Incoming) -> Answer {
     if !matches!(*incoming.request.method(), http::Method::GET | http::Method::HEAD) {
         return respond::error(&method_not_allowed(), negotiate::plain(headers, incoming.query.get("pretty")));
     }
-    let accepted = match negotiate::accepted(headers, incoming.query.get("pretty"), false) {
-        Ok(accepted) => accepted,
-        // Texts are answered whatever the client says it takes.
-        Err(_) => Accepted::JSON,
-    };
+    let negotiated = negotiate::accepted(headers, incoming.query.get("pretty"), false);
+    // Texts are answered whatever the client says it takes.
+    let accepted = negotiated.as_ref().map_or_else(|_| negotiate::plain(headers, incoming.query.get("pretty")), |accepted| *accepted);
     let path = incoming.path.path.trim_end_matches('/');
     let scheme = incoming.server.scheme();
     match path {
         "/version" => respond::encode(200, Accepted { pretty: true, ..accepted }, &version()),
         "/healthz" | "/livez" | "/readyz" => health(&incoming, &path[1..]),
-        "/api" | "/apis" => discovery::roots(&incoming, &scheme, accepted, path == "/api"),
+        "/api" | "/apis" => match (discovery::roots(&incoming, &scheme, accepted, path == "/api"), negotiated) {
+            (Some(answer), _) => answer,
+            (None, Err(error)) => respond::error(&error, accepted),
+            (None, Ok(_)) => not_found(),
+        },
         "/openapi/v3" => respond::encode(200, accepted, &openapi::index(&scheme)),
         "/openapi/v2" => open_api_two(&incoming, accepted),
         "/.well-known/openid-configuration" => cacheable("application/json", open_id(&incoming)),
@@ -52,7 +55,12 @@ pub(super) fn serve(incoming: Incoming) -> Answer {
                     return respond::bare(200, "text/plain; charset=utf-8", "ok");
                 }
             }
-            discovery::group(&scheme, path, accepted).unwrap_or_else(not_found)
+            discovery::group(&scheme, path, accepted).unwrap_or_else(|| match path.split('/').collect::<Vec<_>>().as_slice() {
+                // Below what is served an answer is a Status, elsewhere a line of text.
+                ["", "api", ..] => respond::error(&unknown(), accepted),
+                ["", "apis", group, _, ..] if scheme.is_builtin(group) => respond::error(&unknown(), accepted),
+                _ => not_found(),
+            })
         }
     }
 }
@@ -129,7 +137,11 @@ fn metrics(incoming: &Incoming) -> String {
 
 fn open_api(incoming: &Incoming, path: &str) -> Answer {
     let scheme = incoming.server.scheme();
-    let Some(document) = openapi::document_bytes(&scheme, path) else { return not_found() };
+    let Some(document) = openapi::document_bytes(&scheme, path) else {
+        let mut answer = respond::bare(404, "text/plain", "");
+        answer.headers_mut().remove(http::header::CONTENT_TYPE);
+        return answer;
+    };
     let mut answer = respond::bare(200, "application/json", bytes::Bytes::from_owner(document.body.clone()));
     if let Ok(value) = http::HeaderValue::from_str(&format!("\"{}\"", document.hash)) {
         answer.headers_mut().insert(http::header::ETAG, value);
@@ -141,14 +153,14 @@ fn open_api(incoming: &Incoming, path: &str) -> Answer {
     answer
 }
 
-/// The document in protobuf, which kubectl falls back to for kinds that no v3 document has: `swagger: "2.0"` and no definition
-/// (gnostic's `openapi.v2.Document`). The whole one is there in JSON.
-const VERSION_TWO: &[u8] = b"\x0a\x032.0";
-
 fn open_api_two(incoming: &Incoming, accepted: Accepted) -> Answer {
     let accept = incoming.request.headers().get(http::header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if accept.starts_with("application/com.github.proto-openapi.spec.v2") {
-        return respond::bare(200, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf", VERSION_TWO);
+        return respond::bare(
+            200,
+            "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+            openapi::version_two_binary(&incoming.server.scheme()),
+        );
     }
     respond::encode(200, Accepted { pretty: false, ..accepted }, &openapi::version_two(&incoming.server.scheme()))
 }

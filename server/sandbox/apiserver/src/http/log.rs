@@ -16,7 +16,9 @@ pub(super) async fn serve(query: &Query, call: &Call) -> Result<Answer, ApiError
     let container = container::choose(&pod, &options.container)?;
     // The server asks nobody while no kubelet has the pod.
     if pod["spec"]["nodeName"].as_str().unwrap_or_default().is_empty() {
-        return Ok(respond::bare(200, "text/plain", ""));
+        let mut nothing = respond::bare(204, "text/plain", "");
+        nothing.headers_mut().remove(http::header::CONTENT_TYPE);
+        return Ok(nothing);
     }
     container::check_node(call, &pod)?;
     let Some(runtime) = call.server.node_runtime() else { return Err(super::session::no_runtime()) };

@@ -77,8 +77,8 @@ fn of_service(call: &Call, name: &str, port: &str) -> Result<(Arc<Value>, u16), 
     };
     let wanted = wanted.ok_or_else(missing)?;
     let mut found = Vec::new();
-    for (_, slice) in state.list("discovery.k8s.io", "endpointslices", Some(&call.namespace), None) {
-        if object::labels(slice).is_none_or(|labels| labels.get("kubernetes.io/service-name").and_then(Value::as_str) != Some(name)) {
+    for slice in state.list("discovery.k8s.io", "endpointslices", Some(&call.namespace)) {
+        if object::labels(&slice).is_none_or(|labels| labels.get("kubernetes.io/service-name").and_then(Value::as_str) != Some(name)) {
             continue;
         }
         let number = slice["ports"]

@@ -29,9 +29,9 @@ impl Query {
         self.0.iter().filter(move |(k, _)| k == key).map(|(_, value)| value.as_str())
     }
 
-    /// `true` and `1`; present without a value counts too, as for Go's flags in a query.
+    /// Whatever is not `false` or `0` counts as true, nothing at all too, as for Go's flags in a query.
     pub fn flag(&self, key: &str) -> bool {
-        matches!(self.get(key), Some("true" | "1" | "True" | "TRUE" | "t" | "T"))
+        self.get(key).is_some_and(|text| !text.eq_ignore_ascii_case("false") && text != "0")
     }
 
     pub fn number(&self, key: &str) -> Result<Option<i64>, ApiError> {

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     call::Call,
+    subresources::binding,
     verbs::{
         create, delete, delete_collection, get,
         list::{self, Selection},
@@ -17,7 +18,7 @@ use crate::{
         update, watch,
     },
 };
-use http::{HeaderMap, header};
+use http::{HeaderMap, Method, header};
 use machinery::{
     ApiError, Resource,
     strict::{self, Format},
@@ -54,7 +55,8 @@ async fn route(incoming: Incoming, accepted: Accepted) -> Result<Answer, ApiErro
     let scheme = incoming.server.scheme();
     let path = &incoming.path;
     let Some(resource) = scheme.find(&path.group, &path.version, &path.resource).cloned() else {
-        if scheme.resources().any(|r| r.group == path.group && r.version == path.version) {
+        // Of a group that comes with the server a Status says so, of any other a line of text.
+        if scheme.is_builtin(&path.group) {
             return Err(unknown());
         }
         return Ok(endpoints::not_found());
@@ -70,7 +72,7 @@ async fn route(incoming: Incoming, accepted: Accepted) -> Result<Answer, ApiErro
         return subresource::serve(incoming, resource, accepted).await;
     }
     // `watch` of one name is a list with a field selector.
-    if !resource.verbs.contains(&incoming.verb) {
+    if !resource.verbs.contains(&incoming.verb) || *incoming.request.method() == Method::HEAD {
         return Err(endpoints::method_not_allowed());
     }
     let misplaced = match incoming.verb {
@@ -90,6 +92,7 @@ async fn route(incoming: Incoming, accepted: Accepted) -> Result<Answer, ApiErro
 async fn act(incoming: Incoming, call: &mut Call, accepted: Accepted) -> Result<Answer, ApiError> {
     match incoming.verb {
         "get" => {
+            list::not_ahead(call, incoming.query.text("resourceVersion"))?;
             let object = get::get(call)?;
             Ok(respond::object(call, 200, accepted, include(&incoming)?, &object))
         }
@@ -105,6 +108,14 @@ async fn act(incoming: Incoming, call: &mut Call, accepted: Accepted) -> Result<
             }
             let (headers, bytes) = body_of(incoming).await?;
             let object = decode(call, &headers, bytes)?;
+            if call.is("", "bindings") {
+                // The old way to bind: as the subresource of the pod that the object is called after.
+                let pods = call.server.scheme().find("", "v1", "pods").cloned().ok_or_else(unknown)?;
+                machinery::object::name(&object).clone_into(&mut call.name);
+                call.resource = pods;
+                binding::bind(call, &object)?;
+                return Ok(subresource::success(call, accepted));
+            }
             if let Some(answer) = crate::reviews::answer(call, &object)? {
                 return Ok(respond::object(call, 201, accepted, include, &Arc::new(answer)));
             }
@@ -295,12 +306,14 @@ async fn delete_options(incoming: Incoming) -> Result<(crate::client::DeleteOpti
 fn list_options(incoming: &Incoming, call: &Call) -> Result<list::Options, ApiError> {
     let query = &incoming.query;
     let limit = query.number("limit")?.unwrap_or(0);
+    query.number("timeoutSeconds")?;
     Ok(list::Options {
         selection: Selection::parse(call, query.get("labelSelector"), query.get("fieldSelector"))?,
         resource_version: query.text("resourceVersion").to_owned(),
         resource_version_match: query.text("resourceVersionMatch").to_owned(),
         limit: usize::try_from(limit).unwrap_or(0),
         token: query.text("continue").to_owned(),
+        send_initial_events: query.get("sendInitialEvents").is_some(),
     })
 }
 

@@ -1,7 +1,7 @@
 //! Answers: an object, a list, a table or an error in the form that was negotiated.
 
 use super::negotiate::{Accepted, Encoding, Shape};
-use crate::{call::Call, verbs::list::Listed};
+use crate::{call::Call, convert::Served, verbs::list::Listed};
 use axum::body::Body;
 use http::{HeaderValue, Response, StatusCode, header};
 use machinery::{
@@ -40,7 +40,7 @@ pub(super) fn encode(code: u16, accepted: Accepted, value: &impl Serialize) -> A
     match bytes {
         Ok(mut bytes) => {
             if matches!(accepted.encoding, Encoding::Json) {
-                bytes = without_markup(bytes);
+                bytes = ordered::without_markup(bytes);
             }
             // Indented JSON ends without an end of line.
             let indented = accepted.pretty && matches!(accepted.encoding, Encoding::Json);
@@ -51,23 +51,6 @@ pub(super) fn encode(code: u16, accepted: Accepted, value: &impl Serialize) -> A
         }
         Err(message) => bare(500, "text/plain; charset=utf-8", message.into_bytes()),
     }
-}
-
-/// `<`, `>` and `&`, which stand in texts only, as Go's encoder writes them.
-fn without_markup(bytes: Vec<u8>) -> Vec<u8> {
-    if !bytes.iter().any(|byte| matches!(byte, b'<' | b'>' | b'&')) {
-        return bytes;
-    }
-    let mut escaped = Vec::with_capacity(bytes.len() + 64);
-    for byte in bytes {
-        match byte {
-            b'<' => escaped.extend_from_slice(b"\\u003c"),
-            b'>' => escaped.extend_from_slice(b"\\u003e"),
-            b'&' => escaped.extend_from_slice(b"\\u0026"),
-            other => escaped.push(other),
-        }
-    }
-    escaped
 }
 
 /// Bytes with their media type.
@@ -123,27 +106,58 @@ pub(super) fn object(call: &Call, code: u16, accepted: Accepted, include: table:
 
 pub(super) fn list(call: &Call, accepted: Accepted, include: table::IncludeObject, listed: &Listed) -> Answer {
     let answer = match accepted.shape {
+        Shape::Object if accepted.encoding == Encoding::Json && !accepted.pretty => bare(200, "application/json", joined(call, listed)),
         Shape::Object => {
-            let bare = call.resource.custom.is_none();
+            let items: Vec<_> = listed.items.iter().map(Served::tree).collect();
             let metadata = listed.metadata();
             let list = List {
                 kind: call.resource.list_kind(),
                 api_version: call.resource.api_version(),
                 metadata: ordered::list_metadata(&metadata),
-                items: listed.items.iter().map(|item| if bare { ordered::item(item) } else { ordered::object(item) }).collect(),
+                items: items.iter().map(|item| if has_bare_items(call) { ordered::item(item) } else { ordered::object(item) }).collect(),
             };
             encode(200, accepted, &list)
         }
         Shape::Metadata => {
-            let items: Vec<_> = listed.items.iter().map(|object| metadata_only(object)).collect();
+            let items: Vec<_> = listed.items.iter().map(|object| metadata_only(&object.tree())).collect();
             let list =
                 json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": listed.metadata(), "items": items});
             encode(200, accepted, &ordered::object(&list))
         }
         Shape::Table => {
-            let table = table::render(&call.resource, listed.metadata(), &listed.items, include, true, call.now);
+            let items: Vec<_> = listed.items.iter().map(Served::tree).collect();
+            let table = table::render(&call.resource, listed.metadata(), &items, include, true, call.now);
             encode(200, accepted, &ordered::object(&table))
         }
     };
     with_warnings(answer, &call.warnings)
+}
+
+/// Items of built-in kinds do not repeat what kind they are.
+fn has_bare_items(call: &Call) -> bool {
+    call.resource.custom.is_none()
+}
+
+/// A list of the texts that the store holds.
+fn joined(call: &Call, listed: &Listed) -> String {
+    let (kind, version) = (call.resource.list_kind(), call.resource.api_version());
+    let metadata = ordered::text(&ordered::list_metadata(&listed.metadata()));
+    let mut list = format!(r#"{{"kind":"{kind}","apiVersion":"{version}","metadata":{metadata},"items":["#);
+    let head = format!(r#"{{"kind":"{}","apiVersion":"{version}","#, call.resource.kind);
+    for (index, item) in listed.items.iter().enumerate() {
+        if index > 0 {
+            list.push(',');
+        }
+        let text = item.text();
+        match text.strip_prefix(&head) {
+            Some(rest) if has_bare_items(call) => {
+                list.push('{');
+                list.push_str(rest);
+            }
+            _ if has_bare_items(call) => list.push_str(ordered::text(&ordered::item(&item.tree())).get()),
+            _ => list.push_str(&text),
+        }
+    }
+    list.push_str("]}\n");
+    list
 }

@@ -10,25 +10,13 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures::stream;
 use http::HeaderValue;
-use machinery::{
-    ApiError,
-    ordered::{self, Ordered},
-    table,
-};
-use serde::Serialize;
+use machinery::{ApiError, ordered, table};
 use serde_json::{Value, json};
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
 /// Seconds between bookmarks, as of a real server's watch cache.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
-
-#[derive(Serialize)]
-struct Event<'a> {
-    #[serde(rename = "type")]
-    kind: &'a str,
-    object: Ordered<'a>,
-}
 
 struct Following {
     watcher: Watcher,
@@ -90,17 +78,22 @@ impl Following {
             if matches!(event, WatchEvent::Bookmark { .. }) && !self.bookmarks {
                 continue;
             }
-            let object = self.object(&event);
-            let mut line = serde_json::to_vec(&Event { kind: event.name(), object: ordered::object(&object) }).ok()?;
-            line.push(b'\n');
-            return Some(line.into());
+            let text = match &event {
+                WatchEvent::Added(object) | WatchEvent::Modified(object) | WatchEvent::Deleted(object)
+                    if self.accepted.shape == Shape::Object =>
+                {
+                    object.text()
+                }
+                _ => Box::<str>::from(ordered::text(&ordered::object(&self.object(&event)))).into_string().into(),
+            };
+            return Some(format!("{{\"type\":\"{}\",\"object\":{text}}}\n", event.name()).into());
         }
     }
 
     fn object(&mut self, event: &WatchEvent) -> Value {
         match event {
             WatchEvent::Error(error) => ApiError::to_status(error),
-            WatchEvent::Added(object) | WatchEvent::Modified(object) | WatchEvent::Deleted(object) => self.shape(object),
+            WatchEvent::Added(object) | WatchEvent::Modified(object) | WatchEvent::Deleted(object) => self.shape(&object.tree()),
             WatchEvent::Bookmark { resource_version, initial_events_end } => {
                 let object = watch::bookmark_object(&self.call, *resource_version, *initial_events_end);
                 match self.accepted.shape {

@@ -96,7 +96,7 @@ async fn act(incoming: Incoming, name: &str, call: &mut Call, accepted: Accepted
     }
 }
 
-fn success(call: &Call, accepted: Accepted) -> Answer {
+pub(super) fn success(call: &Call, accepted: Accepted) -> Answer {
     let status: Value = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
     respond::with_warnings(respond::encode(201, accepted, &machinery::ordered::object(&status)), &call.warnings)
 }

@@ -1,7 +1,7 @@
 //! What was committed lately, for watchers. The newest changes are held as objects; older ones, and all of a store that rests, as
 //! compressed JSON: an object in memory is about fifty times as large, and hardly anybody asks for an old one.
 
-use super::Event;
+use super::{Event, Stored};
 use crate::client::{Change, ChangeKind};
 use flate2::{Compression, read::DeflateDecoder, write::DeflateEncoder};
 use machinery::object;
@@ -88,7 +88,10 @@ impl Changes {
 
     fn packed(&self, event: &Event) -> Option<Packed> {
         let previous = match &event.previous {
-            Some(object) => Some(self.made_at(object::resource_version(object)).map_or_else(|| pack(object), Some)?),
+            Some(object) => {
+                let made = self.made_at(object::resource_version(object));
+                Some(made.map_or_else(|| pack(&serde_json::to_vec(object).ok()?), Some)?)
+            }
             None => None,
         };
         Some(Packed {
@@ -96,7 +99,7 @@ impl Changes {
             kind: event.change.kind,
             group: event.change.group.clone(),
             resource: event.change.resource.clone(),
-            object: pack(&event.change.object)?,
+            object: pack(event.stored.text().as_bytes())?,
             previous,
             at: event.at,
         })
@@ -135,14 +138,14 @@ impl Packed {
             Some(packed) => Some(unpack(packed)?),
             None => None,
         };
-        Some(Event { change, previous, at: self.at })
+        let stored = Arc::new(Stored::new(change.object.clone()));
+        Some(Event { change, stored, previous, at: self.at })
     }
 }
 
-fn pack(object: &Value) -> Option<Arc<[u8]>> {
-    let json = serde_json::to_vec(object).ok()?;
+fn pack(json: &[u8]) -> Option<Arc<[u8]>> {
     let mut packed = DeflateEncoder::new(Vec::with_capacity(json.len() / 4), Compression::fast());
-    packed.write_all(&json).ok()?;
+    packed.write_all(json).ok()?;
     Some(packed.finish().ok()?.into())
 }
 

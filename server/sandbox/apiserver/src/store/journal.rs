@@ -11,7 +11,7 @@
 use super::{Event, State};
 use crate::client::ChangeKind;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
@@ -48,7 +48,7 @@ pub struct Operation<'a> {
     #[serde(rename = "k")]
     pub key: String,
     #[serde(rename = "o", skip_serializing_if = "Option::is_none")]
-    pub object: Option<&'a Value>,
+    pub object: Option<&'a RawValue>,
 }
 
 #[derive(Serialize)]
@@ -69,14 +69,14 @@ struct StoredOperation {
     r: String,
     k: String,
     #[serde(default)]
-    o: Option<Value>,
+    o: Option<Box<RawValue>>,
 }
 
 impl<'a> Operation<'a> {
     pub(super) fn from_event(event: &'a Event) -> Self {
         let object = &event.change.object;
         let key = super::state::key(machinery::object::namespace(object), machinery::object::name(object));
-        let object = (event.change.kind != ChangeKind::Deleted).then_some(&**object);
+        let object = (event.change.kind != ChangeKind::Deleted).then(|| event.stored.raw());
         Self { group: &event.change.group, resource: &event.change.resource, key, object }
     }
 }

@@ -11,8 +11,10 @@ mod history;
 pub mod journal;
 pub mod snapshot;
 mod state;
+mod stored;
 
 pub use state::State;
+pub use stored::Stored;
 
 use crate::client::{Change, ChangeKind};
 use history::Changes;
@@ -34,6 +36,8 @@ const PAGES: usize = 4;
 #[derive(Debug, Clone)]
 pub struct Event {
     pub change: Change,
+    /// What `change.object` is the tree of.
+    pub stored: Arc<Stored>,
     pub previous: Option<Arc<Value>>,
     at: i64,
 }
@@ -166,7 +170,12 @@ impl Store {
 
     /// Nothing was written for a while: what is only kept for watchers that fall behind takes little memory from now on.
     pub fn rest(&self, now: i64) {
-        self.published.write().history.pack(now);
+        let state = {
+            let mut published = self.published.write();
+            published.history.pack(now);
+            published.state.clone()
+        };
+        state.all().for_each(|(_, _, _, stored)| stored.rest());
     }
 
     /// Keeps `state` for the next page of a paginated list.
@@ -208,12 +217,13 @@ impl Store {
         let mut transaction = Transaction { state: current.clone(), events: Vec::new(), now, dry_run: false };
         transaction.state.raise(target.resource_version());
         current.difference(target, |group, resource, key, wanted| match wanted {
-            Some(object) => {
+            Some(wanted) => {
                 // Another object of the same name does not become this one: it goes, and this one comes.
-                if transaction.state.at(group, resource, key).is_some_and(|here| object::uid(here) != object::uid(object)) {
+                let wanted = wanted.tree();
+                if transaction.state.at(group, resource, key).is_some_and(|here| object::uid(&here.tree()) != object::uid(&wanted)) {
                     transaction.remove_key(group, resource, key);
                 }
-                transaction.put(group, resource, Value::clone(object));
+                transaction.put(group, resource, Value::clone(&wanted));
             }
             None => {
                 transaction.remove_key(group, resource, key);
@@ -279,10 +289,16 @@ impl Transaction {
             object::set_meta(&mut object, "resourceVersion", resource_version.to_string());
         }
         let object = Arc::new(object);
-        let (group, resource, previous) = self.state.insert(group, resource, key, object.clone());
+        let stored = Arc::new(Stored::new(object.clone()));
+        let (group, resource, previous) = self.state.insert(group, resource, key, stored.clone());
         let kind = if previous.is_some() { ChangeKind::Modified } else { ChangeKind::Added };
         let change = Change { resource_version, kind, group, resource, object: object.clone() };
-        self.events.push(Event { change, previous, at: self.now });
+        let previous = previous.map(|stored| {
+            let tree = stored.tree();
+            stored.replaced();
+            tree
+        });
+        self.events.push(Event { change, stored, previous, at: self.now });
         object
     }
 
@@ -294,11 +310,14 @@ impl Transaction {
     fn remove_key(&mut self, group: &str, resource: &str, key: &str) -> Option<Arc<Value>> {
         let (group, resource, previous) = self.state.remove(group, resource, key)?;
         let resource_version = self.state.next();
+        let (previous, gone) = (previous.tree(), previous);
+        gone.replaced();
         let mut last = Value::clone(&previous);
         object::set_meta(&mut last, "resourceVersion", resource_version.to_string());
         let object = Arc::new(last);
         let change = Change { resource_version, kind: ChangeKind::Deleted, group, resource, object: object.clone() };
-        self.events.push(Event { change, previous: Some(previous), at: self.now });
+        let stored = Arc::new(Stored::new(object.clone()));
+        self.events.push(Event { change, stored, previous: Some(previous), at: self.now });
         Some(object)
     }
 }

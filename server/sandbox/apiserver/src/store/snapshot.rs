@@ -29,7 +29,7 @@ pub(super) fn encode(state: &State) -> Vec<u8> {
     let mut out = HEADER.to_vec();
     let operations: Vec<_> = state
         .all()
-        .map(|(group, resource, key, object)| Operation { group, resource, key: key.to_owned(), object: Some(object) })
+        .map(|(group, resource, key, stored)| Operation { group, resource, key: key.to_owned(), object: Some(stored.raw()) })
         .collect();
     for chunk in operations.chunks(256) {
         // Encoding into memory fails only beyond 4 GiB in one frame, which 256 objects of at most 3 MiB cannot reach.
@@ -48,6 +48,13 @@ impl Snapshot {
         Self { resource_version: state.resource_version(), content: Arc::new(Content { state, encoded: OnceLock::new() }) }
     }
 
+    /// For what many clusters begin from: its objects are held ready for all of them.
+    #[must_use]
+    pub fn shared(self) -> Self {
+        self.content.state.all().for_each(|(_, _, _, stored)| stored.share());
+        self
+    }
+
     /// The journal form; made once, however many clusters begin from this snapshot.
     pub(crate) fn encoded(&self) -> Arc<[u8]> {
         self.content.encoded.get_or_init(|| encode(&self.content.state).into()).clone()
@@ -64,7 +71,7 @@ impl Snapshot {
 
     /// Writes the file whole or not at all (a neighbour that is renamed).
     pub fn write_to(&self, path: &Path) -> io::Result<()> {
-        journal::write_whole(path, &self.encoded()).map(drop)
+        journal::write_whole(path, &encode(&self.content.state)).map(drop)
     }
 
     /// Reads what [`Self::write_to`] wrote; a file that is cut or damaged is an error that names it and the offset.

@@ -1,10 +1,11 @@
 //! The persistent map: cloning is free, a change copies only the path to it, objects are shared.
 
+use super::Stored;
 use rpds::RedBlackTreeMapSync;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 use std::{ops::Bound, sync::Arc};
 
-type Objects = RedBlackTreeMapSync<Arc<str>, Arc<Value>>;
+type Objects = RedBlackTreeMapSync<Arc<str>, Arc<Stored>>;
 
 /// All objects of a cluster at one resource version.
 #[derive(Debug, Clone, Default)]
@@ -46,12 +47,21 @@ impl State {
         self.resource_version = self.resource_version.max(to);
     }
 
-    pub fn get(&self, group: &str, resource: &str, namespace: &str, name: &str) -> Option<&Arc<Value>> {
-        self.bucket(group, resource)?.objects.get(key(namespace, name).as_str())
+    pub fn get(&self, group: &str, resource: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        self.at(group, resource, &key(namespace, name)).map(|stored| stored.tree())
+    }
+
+    pub fn has(&self, group: &str, resource: &str, namespace: &str, name: &str) -> bool {
+        self.at(group, resource, &key(namespace, name)).is_some()
+    }
+
+    /// As [`Self::get`], in the form in which it is held.
+    pub fn stored(&self, group: &str, resource: &str, namespace: &str, name: &str) -> Option<Arc<Stored>> {
+        self.at(group, resource, &key(namespace, name)).cloned()
     }
 
     /// The object under a key of its resource.
-    pub(super) fn at(&self, group: &str, resource: &str, key: &str) -> Option<&Arc<Value>> {
+    pub(super) fn at(&self, group: &str, resource: &str, key: &str) -> Option<&Arc<Stored>> {
         self.bucket(group, resource)?.objects.get(key)
     }
 
@@ -59,14 +69,19 @@ impl State {
         self.buckets.get(bucket_key(group, resource).as_str())
     }
 
-    /// Objects in the order of their keys, which come beside them; `after` leaves out all keys up to and including it.
-    pub fn list<'a>(
+    /// Objects in the order of their keys.
+    pub fn list<'a>(&'a self, group: &str, resource: &str, namespace: Option<&str>) -> impl Iterator<Item = Arc<Value>> + use<'a> {
+        self.list_stored(group, resource, namespace, None).map(|(_, stored)| stored.tree())
+    }
+
+    /// As [`Self::list`], in the form in which they are held, beside their keys; `after` leaves out all keys up to and including it.
+    pub fn list_stored<'a>(
         &'a self,
         group: &str,
         resource: &str,
         namespace: Option<&str>,
         after: Option<&str>,
-    ) -> impl Iterator<Item = (&'a Arc<str>, &'a Arc<Value>)> + use<'a> {
+    ) -> impl Iterator<Item = (&'a Arc<str>, &'a Arc<Stored>)> + use<'a> {
         let namespace = namespace.filter(|namespace| !namespace.is_empty());
         let (low, high) = match namespace {
             // '0' follows '/' in ASCII.
@@ -104,12 +119,12 @@ impl State {
     }
 
     /// Every object with its group and resource, which all objects of a resource share.
-    pub fn everything(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>, &Arc<Value>)> {
-        self.buckets.values().flat_map(|bucket| bucket.objects.values().map(|object| (&bucket.group, &bucket.resource, object)))
+    pub fn everything(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>, Arc<Value>)> {
+        self.buckets.values().flat_map(|bucket| bucket.objects.values().map(|stored| (&bucket.group, &bucket.resource, stored.tree())))
     }
 
     /// Every object with its group, resource and key.
-    pub fn all(&self) -> impl Iterator<Item = (&str, &str, &str, &Arc<Value>)> {
+    pub fn all(&self) -> impl Iterator<Item = (&str, &str, &str, &Arc<Stored>)> {
         self.buckets
             .values()
             .flat_map(|bucket| bucket.objects.iter().map(|(key, object)| (&*bucket.group, &*bucket.resource, &**key, object)))
@@ -125,8 +140,8 @@ impl State {
         group: &str,
         resource: &str,
         key: String,
-        object: Arc<Value>,
-    ) -> (Arc<str>, Arc<str>, Option<Arc<Value>>) {
+        object: Arc<Stored>,
+    ) -> (Arc<str>, Arc<str>, Option<Arc<Stored>>) {
         let at = bucket_key(group, resource);
         let mut bucket = self.buckets.get(at.as_str()).cloned().unwrap_or_else(|| Bucket {
             group: group.into(),
@@ -141,7 +156,7 @@ impl State {
         (names.0, names.1, previous)
     }
 
-    pub(super) fn remove(&mut self, group: &str, resource: &str, key: &str) -> Option<(Arc<str>, Arc<str>, Arc<Value>)> {
+    pub(super) fn remove(&mut self, group: &str, resource: &str, key: &str) -> Option<(Arc<str>, Arc<str>, Arc<Stored>)> {
         let at = bucket_key(group, resource);
         let mut bucket = self.buckets.get(at.as_str())?.clone();
         let previous = bucket.objects.get(key)?.clone();
@@ -153,10 +168,10 @@ impl State {
     }
 
     /// Reads back one stored operation.
-    pub(super) fn replay(&mut self, group: &str, resource: &str, key: &str, object: Option<Value>, resource_version: u64) {
-        match object {
-            Some(object) => {
-                self.insert(group, resource, key.to_owned(), Arc::new(object));
+    pub(super) fn replay(&mut self, group: &str, resource: &str, key: &str, text: Option<Box<RawValue>>, resource_version: u64) {
+        match text {
+            Some(text) => {
+                self.insert(group, resource, key.to_owned(), Arc::new(Stored::of_text(text)));
             }
             None => {
                 self.remove(group, resource, key);
@@ -167,7 +182,7 @@ impl State {
 
     /// Calls `visit` with each key that must change to make `target` of this: with the object wanted there, or `None`. Objects that
     /// differ in nothing but their resource version are the same: a restored object has a newer one than its snapshot knows.
-    pub(super) fn difference(&self, target: &Self, mut visit: impl FnMut(&str, &str, &str, Option<&Arc<Value>>)) {
+    pub(super) fn difference(&self, target: &Self, mut visit: impl FnMut(&str, &str, &str, Option<&Arc<Stored>>)) {
         for (group, resource, key, object) in target.all() {
             if !self.at(group, resource, key).is_some_and(|here| same(here, object)) {
                 visit(group, resource, key, Some(object));
@@ -182,11 +197,14 @@ impl State {
 }
 
 /// Whether two objects say the same, whatever their resource versions.
-fn same(one: &Arc<Value>, other: &Arc<Value>) -> bool {
+fn same(one: &Arc<Stored>, other: &Arc<Stored>) -> bool {
     fn fields<'a>(value: &'a Value, without: &'a str) -> impl Iterator<Item = (&'a String, &'a Value)> {
         value.as_object().into_iter().flatten().filter(move |(key, _)| *key != without)
     }
-    Arc::ptr_eq(one, other)
-        || (fields(&one["metadata"], "resourceVersion").eq(fields(&other["metadata"], "resourceVersion"))
-            && fields(one, "metadata").eq(fields(other, "metadata")))
+    if Arc::ptr_eq(one, other) {
+        return true;
+    }
+    let (one, other) = (one.tree(), other.tree());
+    fields(&one["metadata"], "resourceVersion").eq(fields(&other["metadata"], "resourceVersion"))
+        && fields(&one, "metadata").eq(fields(&other, "metadata"))
 }

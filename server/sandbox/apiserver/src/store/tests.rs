@@ -18,7 +18,7 @@ fn put(store: &Store, namespace: &str, name: &str, data: &str) -> u64 {
 }
 
 fn names(state: &State, namespace: Option<&str>) -> Vec<String> {
-    state.list("", "configmaps", namespace, None).map(|(key, _)| key.to_string()).collect()
+    state.list_stored("", "configmaps", namespace, None).map(|(key, _)| key.to_string()).collect()
 }
 
 #[test]
@@ -30,7 +30,8 @@ fn keys_sort_as_etcd_sorts_them_and_namespaces_do_not_mix() {
     assert_eq!(names(&store.state(), None), ["a-b/x", "a/x", "a/y", "ab/x", "b/x"]);
     assert_eq!(names(&store.state(), Some("a")), ["a/x", "a/y"]);
     let state = store.state();
-    let after = |namespace, after| state.list("", "configmaps", namespace, Some(after)).map(|(key, _)| key.to_string()).collect::<Vec<_>>();
+    let after =
+        |namespace, after| state.list_stored("", "configmaps", namespace, Some(after)).map(|(key, _)| key.to_string()).collect::<Vec<_>>();
     assert_eq!(after(None, "a/x"), ["a/y", "ab/x", "b/x"]);
     assert_eq!(after(Some("a"), "a/x"), ["a/y"]);
     assert_eq!(after(Some("a"), "zzz"), [""; 0]);
@@ -266,7 +267,7 @@ fn a_snapshot_shares_its_objects_and_survives_as_a_file() {
     let cluster = open(Some(path.clone())).unwrap();
     cluster.restore(0, &snapshot.content.state, || snapshot.encoded()).unwrap();
     let (a, b) = (template.state(), cluster.state());
-    assert!(Arc::ptr_eq(a.get("", "configmaps", "a", "one").unwrap(), b.get("", "configmaps", "a", "one").unwrap()));
+    assert!(Arc::ptr_eq(&a.get("", "configmaps", "a", "one").unwrap(), &b.get("", "configmaps", "a", "one").unwrap()));
     put(&cluster, "a", "two", "2");
     assert_eq!(names(&open(Some(path)).unwrap().state(), None), ["a/one", "a/two"]);
     assert_eq!(names(&template.state(), None), ["a/one"]);

@@ -15,16 +15,12 @@ pub(crate) fn evict(call: &mut Call, eviction: &Value) -> Result<(), ApiError> {
     let (options, dry) = delete::options(&eviction["deleteOptions"], |_| None)?;
     let (server, dry_run) = (call.server.clone(), call.dry_run || dry);
     server.write(dry_run, |transaction| {
-        let pod = transaction.state.get("", "pods", &call.namespace, &call.name).cloned().ok_or_else(|| call.not_found())?;
+        let pod = transaction.state.get("", "pods", &call.namespace, &call.name).ok_or_else(|| call.not_found())?;
         let phase = pod["status"]["phase"].as_str().unwrap_or_default();
         let counts = !matches!(phase, "Succeeded" | "Failed" | "Pending") && !object::is_terminating(&pod);
         if counts {
-            let budgets: Vec<Arc<Value>> = transaction
-                .state
-                .list(BUDGETS.0, BUDGETS.1, Some(&call.namespace), None)
-                .filter(|(_, budget)| selects(budget, &pod))
-                .map(|(_, budget)| budget.clone())
-                .collect();
+            let budgets: Vec<Arc<Value>> =
+                transaction.state.list(BUDGETS.0, BUDGETS.1, Some(&call.namespace)).filter(|budget| selects(budget, &pod)).collect();
             match budgets.as_slice() {
                 [] => {}
                 [budget] => {

@@ -115,7 +115,12 @@ fn write(call: &mut Call, make: impl FnOnce(&Value) -> Result<Value, ApiError>) 
     let (server, dry_run) = (call.server.clone(), call.dry_run);
     let stored = server.write(dry_run, |transaction| {
         update::change(call, transaction, |call, old| {
-            let scale = make(&scale_of(call, old))?;
+            let mut live = scale_of(call, old);
+            let managers = managers_of_replicas(call, old);
+            if !managers.is_empty() {
+                live["metadata"]["managedFields"] = managers.into();
+            }
+            let scale = make(&live)?;
             let name = object::name(&scale).to_owned();
             if !name.is_empty() && name != call.name {
                 return Err(ApiError::bad_request(format!(
@@ -142,6 +147,24 @@ fn write(call: &mut Call, make: impl FnOnce(&Value) -> Result<Value, ApiError>) 
         })
     })?;
     Ok(scale_of(call, &stored))
+}
+
+/// Those who hold the number of replicas of an object, as holders of that of its Scale (`ScaleHandler.ToSubresource`).
+fn managers_of_replicas(call: &Call, owner: &Value) -> Vec<Value> {
+    let held = paths(call).spec.replace('/', "/f:");
+    let entries = owner["metadata"]["managedFields"].as_array().into_iter().flatten();
+    let holds = |entry: &&Value| entry["fieldsV1"].pointer(&held).is_some();
+    let shown = |entry: &Value| {
+        let mut shown = json!({
+            "manager": entry["manager"], "operation": entry["operation"], "apiVersion": "autoscaling/v1",
+            "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:replicas": {}}},
+        });
+        if !entry["subresource"].is_null() {
+            shown["subresource"] = entry["subresource"].clone();
+        }
+        shown
+    };
+    entries.filter(holds).map(shown).collect()
 }
 
 fn set(object: &mut Value, pointer: &str, value: Value) {

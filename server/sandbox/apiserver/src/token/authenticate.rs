@@ -86,14 +86,14 @@ fn user(state: &State, claims: &Value, now: Timestamp) -> Result<UserInfo, Strin
     let name = private["serviceaccount"]["name"].as_str().unwrap_or_default();
     let account = state.get("", "serviceaccounts", namespace, name).ok_or_else(|| format!("serviceaccounts {name:?} not found"))?;
     let claimed = private["serviceaccount"]["uid"].as_str().unwrap_or_default();
-    if object::uid(account) != claimed {
-        return Err(format!("service account UID ({}) does not match claim ({claimed})", object::uid(account)));
+    if object::uid(&account) != claimed {
+        return Err(format!("service account UID ({}) does not match claim ({claimed})", object::uid(&account)));
     }
-    if is_deleted(account, now - LEEWAY) {
+    if is_deleted(&account, now - LEEWAY) {
         return Err(format!("service account {namespace}/{name} has been deleted"));
     }
     let mut user = UserInfo::service_account(namespace, name);
-    object::uid(account).clone_into(&mut user.uid);
+    object::uid(&account).clone_into(&mut user.uid);
     let mut extra = |key: &str, value: &str| {
         if !value.is_empty() {
             user.extra.insert(format!("authentication.kubernetes.io/{key}"), vec![value.to_owned()]);
@@ -110,15 +110,15 @@ fn user(state: &State, claims: &Value, now: Timestamp) -> Result<UserInfo, Strin
         if kind != "node" || private["pod"].is_null() {
             let space = if kind == "node" { "" } else { namespace };
             let found = state.get("", resource, space, name).ok_or(INVALIDATED)?;
-            if object::uid(found) != uid {
+            if object::uid(&found) != uid {
                 let (title, words) = match kind {
                     "secret" => ("secret", "service account secret ref claim"),
                     "pod" => ("pod", "service account pod ref claim"),
                     _ => ("node", "service account node ref claim"),
                 };
-                return Err(format!("{title} UID ({}) does not match {words} ({uid})", object::uid(found)));
+                return Err(format!("{title} UID ({}) does not match {words} ({uid})", object::uid(&found)));
             }
-            if is_deleted(found, now - LEEWAY) {
+            if is_deleted(&found, now - LEEWAY) {
                 return Err(INVALIDATED.to_owned());
             }
         }
@@ -152,11 +152,11 @@ fn legacy_user(state: &State, claims: &Value, token: &str) -> Result<(UserInfo, 
         return Err("Token does not match server's copy".to_owned());
     }
     let account = state.get("", "serviceaccounts", &namespace, &name).ok_or_else(|| format!("serviceaccounts {name:?} not found"))?;
-    if object::is_terminating(account) {
+    if object::is_terminating(&account) {
         return Err(format!("ServiceAccount {namespace}/{name} has been deleted"));
     }
-    if object::uid(account) != uid {
-        return Err(format!("ServiceAccount UID ({}) does not match claim ({uid})", object::uid(account)));
+    if object::uid(&account) != uid {
+        return Err(format!("ServiceAccount UID ({}) does not match claim ({uid})", object::uid(&account)));
     }
     let mut user = UserInfo::service_account(&namespace, &name);
     user.uid = uid;

@@ -36,6 +36,7 @@ pub(crate) fn insert(call: &mut Call, transaction: &mut Transaction, mut new: Va
     effects::allot(call, transaction, &mut new, None)?;
     generate_name(call, transaction, &mut new);
     fill_system_fields(call, &mut new);
+    call.warn(strategy::renew(&call.resource, &mut new));
     strategy::prepare_create(&call.resource, &mut new);
     let errors = validation::create(&call.resource, &new);
     if !errors.is_empty() {
@@ -47,7 +48,7 @@ pub(crate) fn insert(call: &mut Call, transaction: &mut Transaction, mut new: Va
     let (namespace, name) = (object::namespace(&new).to_owned(), object::name(&new).to_owned());
     if let Some(existing) = transaction.state.get(&group, &plural, &namespace, &name) {
         let mut error = ApiError::already_exists(&call.resource.group, &plural, &name);
-        if object::is_terminating(existing) {
+        if object::is_terminating(&existing) {
             error.message = format!("object is being deleted: {}", error.message);
         }
         return Err(error);
@@ -55,7 +56,7 @@ pub(crate) fn insert(call: &mut Call, transaction: &mut Transaction, mut new: Va
     effects::before_create(call, &mut new);
     let stored = transaction.put(&group, &plural, new);
     effects::after_write(call, transaction, &stored);
-    Ok(transaction.state.get(&group, &plural, &namespace, &name).cloned().unwrap_or(stored))
+    Ok(transaction.state.get(&group, &plural, &namespace, &name).unwrap_or(stored))
 }
 
 /// What one cluster may hold, refused as by a quota of that name.
@@ -82,7 +83,7 @@ fn generate_name(call: &Call, transaction: &Transaction, new: &mut Value) {
     let mut name = String::new();
     for _ in 0..8 {
         name = format!("{base}{}", call.server.new_suffix());
-        if transaction.state.get(call.storage_group(), &call.resource.plural, object::namespace(new), &name).is_none() {
+        if !transaction.state.has(call.storage_group(), &call.resource.plural, object::namespace(new), &name) {
             break;
         }
     }

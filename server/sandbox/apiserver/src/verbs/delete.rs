@@ -52,7 +52,7 @@ pub(crate) fn delete(call: &mut Call, options: &DeleteOptions) -> Result<Deleted
 pub(crate) fn remove(call: &mut Call, transaction: &mut Transaction, options: &DeleteOptions) -> Result<Deleted, ApiError> {
     let (group, plural) = (call.storage_group().to_owned(), call.resource.plural.clone());
     let name = call.name.clone();
-    let old = transaction.state.get(&group, &plural, &call.namespace, &name).cloned().ok_or_else(|| call.not_found())?;
+    let old = transaction.state.get(&group, &plural, &call.namespace, &name).ok_or_else(|| call.not_found())?;
     check_preconditions(call, options, &old)?;
     admission::validate(call, transaction, Operation::Delete, None, Some(&old))?;
     if call.is("", "namespaces") {

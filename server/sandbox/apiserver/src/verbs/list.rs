@@ -1,13 +1,19 @@
 //! `list`: selectors, resourceVersion and its match, pages.
 
-use crate::{call::Call, convert, store::State};
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use crate::{call::Call, convert::Served, store::State};
+use base64::{
+    DecodeError, Engine, alphabet,
+    engine::general_purpose::{GeneralPurpose, NO_PAD, URL_SAFE_NO_PAD},
+};
 use machinery::{
-    ApiError, object,
+    ApiError, FieldError, object,
     selector::{FieldSelector, LabelSelector},
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
+
+/// Go's decoder does not look at the bits behind the last byte.
+const TOKEN: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, NO_PAD.with_decode_allow_trailing_bits(true));
 
 /// Label and field selectors of one request.
 #[derive(Debug, Clone, Default)]
@@ -25,12 +31,14 @@ pub(crate) struct Options {
     /// 0: everything in one answer.
     pub limit: usize,
     pub token: String,
+    /// Only a watch may ask for them.
+    pub send_initial_events: bool,
 }
 
 /// One page, or everything.
 #[derive(Debug)]
 pub(crate) struct Listed {
-    pub items: Vec<Arc<Value>>,
+    pub items: Vec<Served>,
     pub resource_version: u64,
     /// Token of the next page, and how many objects lie behind it.
     pub rest: Option<(String, usize)>,
@@ -50,13 +58,17 @@ impl Selection {
             && self.fields.as_ref().is_none_or(|selector| selector.matches(object))
     }
 
-    /// Everything that it chooses, as stored.
-    pub fn choose(&self, state: &State, call: &Call) -> Vec<Arc<Value>> {
+    /// Everything that it chooses.
+    pub fn choose(&self, state: &State, call: &Call) -> Vec<Served> {
         state
-            .list(call.storage_group(), &call.resource.plural, Some(&call.namespace), None)
-            .filter(|(_, object)| self.matches(&convert::served(&call.resource, (*object).clone())))
-            .map(|(_, object)| object.clone())
+            .list_stored(call.storage_group(), &call.resource.plural, Some(&call.namespace), None)
+            .map(|(_, stored)| Served::new(&call.resource, stored))
+            .filter(|object| self.is_everything() || self.matches(&object.tree()))
             .collect()
+    }
+
+    fn is_everything(&self) -> bool {
+        self.labels.is_none() && self.fields.is_none()
     }
 }
 
@@ -73,16 +85,17 @@ impl Listed {
 }
 
 pub(crate) fn list(call: &Call, options: &Options) -> Result<Listed, ApiError> {
-    check(call, options)?;
+    check(options)?;
     let current = call.server.state();
     let (state, after) = if options.token.is_empty() {
-        let wanted = version(&options.resource_version)?;
+        let wanted =
+            version(&options.resource_version).map_err(|error| ApiError::bad_request(format!("invalid resource version: {error}")))?;
         if wanted > current.resource_version() {
             return Err(too_large(wanted, current.resource_version()));
         }
         if options.resource_version_match == "Exact" && wanted != current.resource_version() {
             let state = call.server.store().page(wanted);
-            (state.ok_or_else(|| expired(wanted, current.resource_version()))?, None)
+            (state.ok_or_else(expired_exact)?, None)
         } else {
             (current, None)
         }
@@ -90,13 +103,13 @@ pub(crate) fn list(call: &Call, options: &Options) -> Result<Listed, ApiError> {
         let (wanted, after) = read_token(&options.token)?;
         (call.server.store().page(wanted).ok_or_else(expired_token)?, Some(after))
     };
-    let objects = state.list(call.storage_group(), &call.resource.plural, Some(&call.namespace), after.as_deref());
+    let objects = state.list_stored(call.storage_group(), &call.resource.plural, Some(&call.namespace), after.as_deref());
     let mut items = Vec::new();
     let mut last: Option<&Arc<str>> = None;
     let mut rest = 0;
-    for (key, object) in objects {
-        let object = convert::served(&call.resource, object.clone());
-        if !options.selection.matches(&object) {
+    for (key, stored) in objects {
+        let object = Served::new(&call.resource, stored);
+        if !options.selection.is_everything() && !options.selection.matches(&object.tree()) {
             continue;
         }
         if options.limit > 0 && items.len() >= options.limit {
@@ -116,30 +129,31 @@ pub(crate) fn list(call: &Call, options: &Options) -> Result<Listed, ApiError> {
     Ok(Listed { items, resource_version: state.resource_version(), rest })
 }
 
-fn check(call: &Call, options: &Options) -> Result<(), ApiError> {
-    let invalid = |field: &str, message: &str| {
-        let error = machinery::FieldError::forbidden(field, message);
-        ApiError::invalid("meta.k8s.io", "ListOptions", "", &[error])
-    };
-    let _ = call;
-    match options.resource_version_match.as_str() {
-        "" => {}
-        "Exact" | "NotOlderThan" => {
-            if !options.token.is_empty() {
-                return Err(invalid("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"));
-            }
-            if options.resource_version.is_empty() {
-                return Err(invalid("resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided"));
-            }
-            if options.resource_version_match == "Exact" && options.resource_version == "0" {
-                let message = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
-                return Err(invalid("resourceVersionMatch", message));
-            }
+/// What is wrong with the options, all of it (`ValidateListOptions`).
+fn check(options: &Options) -> Result<(), ApiError> {
+    const MATCH: &str = "resourceVersionMatch";
+    let mut errors = Vec::new();
+    let matching = options.resource_version_match.as_str();
+    if !matching.is_empty() {
+        if options.resource_version.is_empty() {
+            errors.push(FieldError::forbidden(MATCH, "resourceVersionMatch is forbidden unless resourceVersion is provided"));
         }
-        other => {
-            let error = machinery::FieldError::not_supported("resourceVersionMatch", &json!(other), &["Exact", "NotOlderThan", ""]);
-            return Err(ApiError::invalid("meta.k8s.io", "ListOptions", "", &[error]));
+        if !options.token.is_empty() {
+            errors.push(FieldError::forbidden(MATCH, "resourceVersionMatch is forbidden when continue is provided"));
         }
+        if !matches!(matching, "Exact" | "NotOlderThan") {
+            errors.push(FieldError::not_supported(MATCH, &json!(matching), &["Exact", "NotOlderThan", ""]));
+        }
+        if matching == "Exact" && options.resource_version == "0" {
+            let message = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
+            errors.push(FieldError::forbidden(MATCH, message));
+        }
+    }
+    if options.send_initial_events {
+        errors.push(FieldError::forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"));
+    }
+    if !errors.is_empty() {
+        return Err(ApiError::invalid("meta.k8s.io", "ListOptions", "", &errors));
     }
     if !options.token.is_empty() && !matches!(options.resource_version.as_str(), "" | "0") {
         return Err(ApiError::bad_request("specifying resource version is not allowed when using continue"));
@@ -148,15 +162,23 @@ fn check(call: &Call, options: &Options) -> Result<(), ApiError> {
 }
 
 /// A resource version of a query; empty is 0.
-pub(crate) fn version(text: &str) -> Result<u64, ApiError> {
+pub(crate) fn version(text: &str) -> Result<u64, FieldError> {
     if text.is_empty() {
         return Ok(0);
     }
     text.parse().map_err(|_| {
         let detail = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
-        let error = machinery::FieldError::invalid("resourceVersion", &json!(text), detail);
-        ApiError::invalid("meta.k8s.io", "ListOptions", "", &[error])
+        FieldError::invalid("resourceVersion", &json!(text), detail)
     })
+}
+
+/// Refuses a version that this cluster has not reached, as the cache of a real server does when it has waited for it in vain.
+pub(crate) fn not_ahead(call: &Call, wanted: &str) -> Result<(), ApiError> {
+    let current = call.server.state().resource_version();
+    match version(wanted) {
+        Ok(wanted) if wanted > current => Err(too_large(wanted, current)),
+        _ => Ok(()),
+    }
 }
 
 fn too_large(wanted: u64, current: u64) -> ApiError {
@@ -168,9 +190,13 @@ fn too_large(wanted: u64, current: u64) -> ApiError {
     error
 }
 
-/// 410, as a watch or an exact list of a forgotten version gets it.
+/// 410, as a watch of a forgotten version gets it.
 pub(crate) fn expired(wanted: u64, oldest: u64) -> ApiError {
     ApiError::new(410, "Expired", format!("too old resource version: {wanted} ({oldest})"))
+}
+
+fn expired_exact() -> ApiError {
+    ApiError::new(410, "Expired", "The resourceVersion for the provided list is too old.")
 }
 
 fn expired_token() -> ApiError {
@@ -188,9 +214,9 @@ fn write_token(resource_version: u64, last: &str) -> String {
 }
 
 fn read_token(token: &str) -> Result<(u64, String), ApiError> {
-    let refuse = |why: &str| ApiError::bad_request(format!("continue key is not valid: {why}"));
-    let bytes = URL_SAFE_NO_PAD.decode(token.trim_end_matches('=')).map_err(|error| refuse(&error.to_string()))?;
-    let value: Value = serde_json::from_slice(&bytes).map_err(|error| refuse(&error.to_string()))?;
+    let refuse = |why: &str| ApiError::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
+    let bytes = TOKEN.decode(token).map_err(|error| refuse(&not_base64(&error)))?;
+    let value: Value = serde_json::from_slice(&bytes).map_err(|error| refuse(&not_json(&bytes, &error)))?;
     if value["v"] != "meta.k8s.io/v1" {
         return Err(refuse("server does not recognize this encoded version"));
     }
@@ -198,4 +224,25 @@ fn read_token(token: &str) -> Result<(u64, String), ApiError> {
         value["start"].as_str().filter(|start| !start.is_empty()).ok_or_else(|| refuse("incorrect encoded start resourceVersion"))?;
     let resource_version = value["rv"].as_u64().filter(|rv| *rv > 0).ok_or_else(|| refuse("incorrect encoded start resourceVersion"))?;
     Ok((resource_version, start.trim_end_matches('\u{0}').to_owned()))
+}
+
+/// In the words of Go's decoder.
+fn not_base64(error: &DecodeError) -> String {
+    match error {
+        DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => format!("illegal base64 data at input byte {at}"),
+        DecodeError::InvalidLength(length) => format!("illegal base64 data at input byte {length}"),
+        DecodeError::InvalidPadding => "illegal base64 data".to_owned(),
+    }
+}
+
+/// The same for what was encoded, where it does not even begin as JSON; else as our own parser says it.
+fn not_json(bytes: &[u8], error: &serde_json::Error) -> String {
+    match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        None => "unexpected end of JSON input".to_owned(),
+        Some(first) if !b"{[\"-tfn0123456789".contains(first) => {
+            let shown = if first.is_ascii_graphic() { char::from(*first).to_string() } else { format!("\\u{first:04x}") };
+            format!("invalid character '{shown}' looking for beginning of value")
+        }
+        Some(_) => error.to_string(),
+    }
 }

@@ -58,7 +58,7 @@ pub(crate) fn patch(call: &mut Call, patch: Patch) -> Result<(Arc<Value>, bool),
     let (stored, created) = server.write(dry_run, |transaction| {
         if let PatchKind::Apply { force } = kind {
             check_configuration(call, &body)?;
-            let exists = transaction.state.get(call.storage_group(), &call.resource.plural, &call.namespace, &call.name).is_some();
+            let exists = transaction.state.has(call.storage_group(), &call.resource.plural, &call.namespace, &call.name);
             if !exists && call.subresource.is_empty() {
                 let mut new = apply::apply(&call.resource, None, &body, &call.manager(), force)?;
                 let warnings = strict::check(&call.resource, &mut new, call.validation)?;

@@ -43,7 +43,7 @@ pub(crate) fn update(call: &mut Call, new: Value) -> Result<(Arc<Value>, bool), 
     let (server, dry_run) = (call.server.clone(), call.dry_run);
     let by_put = CREATED_BY_PUT.contains(&(&*call.resource.group, &*call.resource.plural)) && call.subresource.is_empty();
     let (stored, created) = server.write(dry_run, |transaction| {
-        if by_put && transaction.state.get(call.storage_group(), &call.resource.plural, &call.namespace, &call.name).is_none() {
+        if by_put && !transaction.state.has(call.storage_group(), &call.resource.plural, &call.namespace, &call.name) {
             let manager = call.manager.clone();
             apply::track_update(&call.resource, None, &mut new, &apply::Manager { name: &manager, subresource: "", now: call.now });
             return Ok((create::insert(call, transaction, new)?, true));
@@ -68,7 +68,7 @@ pub(crate) fn change(
     make: impl FnOnce(&mut Call, &Arc<Value>) -> Result<(Value, Tracking), ApiError>,
 ) -> Result<Arc<Value>, ApiError> {
     let (group, plural) = (call.storage_group().to_owned(), call.resource.plural.clone());
-    let old = transaction.state.get(&group, &plural, &call.namespace, &call.name).cloned().ok_or_else(|| call.not_found())?;
+    let old = transaction.state.get(&group, &plural, &call.namespace, &call.name).ok_or_else(|| call.not_found())?;
     let by_patch = call.verb == "patch";
     let (mut new, tracking) = make(call, &old)?;
     if call.resource.namespaced && object::namespace(&new).is_empty() {
@@ -135,7 +135,7 @@ pub(crate) fn change(
     }
     let stored = transaction.put(&group, &plural, new);
     effects::after_write(call, transaction, &stored);
-    Ok(transaction.state.get(&group, &plural, &call.namespace, &name).cloned().unwrap_or(stored))
+    Ok(transaction.state.get(&group, &plural, &call.namespace, &name).unwrap_or(stored))
 }
 
 /// Where a real API server keeps the object in etcd, which some messages name.

@@ -6,11 +6,11 @@
 use crate::{
     call::Call,
     client::ChangeKind,
-    convert,
+    convert::{self, Served},
     store::{Event, History},
     verbs::list::{self, Selection},
 };
-use machinery::{ApiError, object};
+use machinery::{ApiError, FieldError, object};
 use serde_json::{Value, json};
 use std::{collections::VecDeque, sync::Arc};
 use tokio::sync::watch;
@@ -27,9 +27,9 @@ pub(crate) struct Options {
 
 #[derive(Debug, Clone)]
 pub(crate) enum WatchEvent {
-    Added(Arc<Value>),
-    Modified(Arc<Value>),
-    Deleted(Arc<Value>),
+    Added(Served),
+    Modified(Served),
+    Deleted(Served),
     Bookmark {
         resource_version: u64,
         initial_events_end: bool,
@@ -63,7 +63,8 @@ impl WatchEvent {
 
 pub(crate) fn watch(call: &Call, options: &Options) -> Result<Watcher, ApiError> {
     check(options)?;
-    let start = list::version(&options.resource_version)?;
+    // A watch says so as an error of the server.
+    let start = list::version(&options.resource_version).map_err(|error| ApiError::new(500, "", error.to_string()))?;
     let committed = call.server.committed();
     let initial = options.send_initial_events.unwrap_or(start == 0);
     let mut pending = VecDeque::new();
@@ -71,7 +72,7 @@ pub(crate) fn watch(call: &Call, options: &Options) -> Result<Watcher, ApiError>
     let position = if initial || start == 0 { state.resource_version() } else { start };
     if initial {
         for object in options.selection.choose(&state, call) {
-            pending.push_back(WatchEvent::Added(convert::served(&call.resource, object)));
+            pending.push_back(WatchEvent::Added(object));
         }
         if options.send_initial_events == Some(true) {
             pending.push_back(WatchEvent::Bookmark { resource_version: position, initial_events_end: true });
@@ -80,21 +81,23 @@ pub(crate) fn watch(call: &Call, options: &Options) -> Result<Watcher, ApiError>
     Ok(Watcher { call: call.clone(), selection: options.selection.clone(), committed, position, pending, ended: false })
 }
 
+/// What is wrong with the options, all of it (`ValidateListOptions` of a watch).
 fn check(options: &Options) -> Result<(), ApiError> {
-    let refuse = |field: &str, message: &str| {
-        let error = machinery::FieldError::forbidden(field, message);
-        Err(ApiError::invalid("meta.k8s.io", "ListOptions", "", &[error]))
-    };
-    match (options.send_initial_events, options.resource_version_match.as_str()) {
-        (None, "") => Ok(()),
-        (None, _) => refuse("resourceVersionMatch", "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"),
-        (Some(_), "NotOlderThan") => Ok(()),
-        (Some(_), "") => refuse("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"),
-        (Some(_), _) => {
-            let message = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
-            refuse("resourceVersionMatch", message)
+    const MATCH: &str = "resourceVersionMatch";
+    let mut errors = Vec::new();
+    let (initial, matching) = (options.send_initial_events.is_some(), options.resource_version_match.as_str());
+    if initial && matching != "NotOlderThan" {
+        errors.push(FieldError::forbidden(MATCH, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
+    }
+    if !matching.is_empty() {
+        if !initial {
+            errors.push(FieldError::forbidden(MATCH, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"));
+        }
+        if matching != "NotOlderThan" {
+            errors.push(FieldError::not_supported(MATCH, &json!(matching), &["NotOlderThan"]));
         }
     }
+    if errors.is_empty() { Ok(()) } else { Err(ApiError::invalid("meta.k8s.io", "ListOptions", "", &errors)) }
 }
 
 impl Watcher {
@@ -142,9 +145,9 @@ impl Watcher {
         if !self.call.namespace.is_empty() && object::namespace(&change.object) != self.call.namespace {
             return None;
         }
-        let now = convert::served(resource, change.object.clone());
+        let now = Served::new(resource, &event.stored);
         let matched = event.previous.as_ref().is_some_and(|old| self.selection.matches(&convert::served(resource, old.clone())));
-        let matches = change.kind != ChangeKind::Deleted && self.selection.matches(&now);
+        let matches = change.kind != ChangeKind::Deleted && self.selection.matches(&now.tree());
         match (matched, matches) {
             (false, false) => None,
             (false, true) => Some(WatchEvent::Added(now)),
@@ -154,7 +157,7 @@ impl Watcher {
                 // The object as the watcher knew it, at the version at which it left.
                 let mut last = Value::clone(&convert::served(resource, event.previous.clone()?));
                 object::set_meta(&mut last, "resourceVersion", change.resource_version.to_string());
-                Some(WatchEvent::Deleted(Arc::new(last)))
+                Some(WatchEvent::Deleted(Served::Made(Arc::new(last))))
             }
         }
     }

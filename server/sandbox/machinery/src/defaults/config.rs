@@ -74,7 +74,15 @@ fn namespace(object: &mut Value) {
 }
 
 fn node(object: &mut Value) {
-    part(object, "spec");
+    if let Some(spec) = part(object, "spec") {
+        // One range is the first of many, whichever of the two is given.
+        let (one, first) = (spec["podCIDR"].clone(), spec["podCIDRs"][0].clone());
+        if one.as_str().is_some_and(|one| !one.is_empty() && first != one) {
+            spec["podCIDRs"] = serde_json::json!([one]);
+        } else if one.is_null() && first.is_string() {
+            spec["podCIDR"] = first;
+        }
+    }
     let Some(status) = part(object, "status") else { return };
     if status["allocatable"].is_null() && status["capacity"].is_object() {
         status["allocatable"] = status["capacity"].clone();

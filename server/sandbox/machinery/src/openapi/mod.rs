@@ -6,9 +6,10 @@
 //! scheme ──────paths───┘
 //! ```
 //!
-//! kubectl since 1.28 asks for `/openapi/v3` and its documents, as JSON. It asks for version 2 only where version 3 is missing, and
-//! then as protobuf, which is not offered; [`version_two`] is there for other clients.
+//! kubectl since 1.28 asks for `/openapi/v3` and its documents, as JSON. It asks for version 2 only for kinds that nobody can patch,
+//! and then as protobuf ([`version_two_binary`]); [`version_two`] is there for other clients.
 
+mod binary;
 mod custom;
 mod descriptions;
 mod paths;
@@ -157,6 +158,11 @@ pub fn version_two(scheme: &Scheme) -> Value {
         "securityDefinitions": {"BearerToken": {"description": "Bearer Token authentication", "type": "apiKey", "name": "authorization", "in": "header"}},
         "security": [{"BearerToken": []}],
     })
+}
+
+/// The same in protobuf (`application/com.github.proto-openapi.spec.v2.v1.0+protobuf`).
+pub fn version_two_binary(scheme: &Scheme) -> Vec<u8> {
+    binary::document(&version_two(scheme))
 }
 
 #[cfg(test)]

@@ -99,8 +99,9 @@ impl Collector {
             // lists of a kind have no words of their own
             (field.name == "items" && !of.kinds.is_empty()).then(|| format!("The {} objects.", of.short.trim_end_matches("List")))
         });
+        let in_items = matches!(field.shape, Shape::List(_) | Shape::Map(_));
         if let Some(mut text) = about {
-            if !field.values.is_empty() {
+            if !field.values.is_empty() && !in_items {
                 text.push_str("\n\nPossible enum values:");
                 field.values.iter().for_each(|value| text.push_str(&format!("\n - `{value:?}`")));
             }
@@ -130,7 +131,6 @@ impl Collector {
         if let Some(key) = field.patch_key {
             extras.insert("x-kubernetes-patch-merge-key".to_owned(), key.into());
         }
-        let in_items = matches!(field.shape, Shape::List(_) | Shape::Map(_));
         if !field.values.is_empty() && !in_items {
             extras.insert("enum".to_owned(), json!(field.values));
         }

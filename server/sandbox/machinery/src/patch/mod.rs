@@ -71,10 +71,12 @@ pub fn settle(
         && let Some(of) = types::of_kind(&resource.group, &resource.version, &resource.kind)
         && let Some(error) = strict::restore_error(&patched, &Shape::Ref(of))
     {
-        let decoding = if error.starts_with("illegal base64") { "error decoding from json: " } else { "" };
-        return Err(refused(&shown(), &format!("{decoding}{error}")));
+        return Err(refused(&shown(), &error));
     }
-    let (object, unknown) = strict::decode_value(resource, &patched).map_err(|error| refused(&shown(), &error))?;
+    let (object, unknown) = strict::decode_value(resource, &patched).map_err(|error| {
+        let decoding = kind == PatchKind::Strategic && error.starts_with("illegal base64");
+        refused(&shown(), &if decoding { format!("error decoding from json: {error}") } else { error })
+    })?;
     let complaints: Vec<String> = repeated.into_iter().chain(unknown).collect();
     match validation {
         FieldValidation::Strict if !complaints.is_empty() => {

@@ -101,6 +101,11 @@ impl Scheme {
         self.custom.documents.get_or_init(|| openapi::build_custom(self))
     }
 
+    /// Whether a group (empty for the core) comes with the server rather than with a definition.
+    pub fn is_builtin(&self, group: &str) -> bool {
+        self.resources().any(|resource| resource.custom.is_none() && resource.group == group)
+    }
+
     /// The groups in the order of discovery, the core group (an empty name) first.
     pub fn groups(&self) -> Vec<&str> {
         let mut groups: Vec<&str> = Vec::new();

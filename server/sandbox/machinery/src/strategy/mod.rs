@@ -2,6 +2,7 @@
 //! update of the spec keeps the old status and raises `metadata.generation`, an update of the status keeps the old spec
 //! (k8s.io/kubernetes/pkg/registry/*/*/strategy.go). Kinds that do more have their own file.
 
+pub(crate) mod app_armor;
 mod custom;
 mod disabled;
 mod job;
@@ -46,6 +47,14 @@ pub fn prepare_create(resource: &Resource, object: &mut Value) {
         ("batch", "Job") => job::prepare_create(object),
         ("apps", "DaemonSet") => count_template(object, None),
         _ => {}
+    }
+}
+
+/// What a new object says in an old form, said in the form of today, before [`prepare_create`]; the warnings about it.
+pub fn renew(resource: &Resource, object: &mut Value) -> Vec<String> {
+    match (resource.group.as_ref(), resource.kind.as_ref()) {
+        ("", "Pod") => app_armor::move_to_fields(object),
+        _ => Vec::new(),
     }
 }
 

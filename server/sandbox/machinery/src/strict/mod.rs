@@ -45,6 +45,11 @@ pub struct Decoded {
     pub warnings: Vec<String>,
 }
 
+/// One document of YAML, whatever it holds; of a key that is repeated the last counts.
+pub fn from_yaml(text: &str) -> Result<Value, String> {
+    yaml::parse(text.as_bytes()).map(|(node, _)| node.to_value())
+}
+
 /// Decodes a request body that must hold one object of `resource`.
 pub fn decode(resource: &Resource, format: Format, body: &[u8], validation: FieldValidation) -> Result<Decoded, ApiError> {
     let (node, repeated) = read(&resource.kind, format, body)?;

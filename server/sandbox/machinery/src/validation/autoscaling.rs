@@ -17,15 +17,7 @@ pub(super) fn rules(errors: &mut Errors, object: &Value) {
     if least.is_some_and(|least| most < least) {
         errors.push(FieldError::invalid("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`"));
     }
-    for field in ["kind", "name"] {
-        let value = text(&spec["scaleTargetRef"][field]);
-        let path = format!("spec.scaleTargetRef.{field}");
-        if value.is_empty() {
-            errors.push(FieldError::required(path, ""));
-        } else {
-            refuse(errors, &path, value, names::path_segment(value));
-        }
-    }
+    reference(errors, "spec.scaleTargetRef", &spec["scaleTargetRef"]);
     if !text(&spec["scaleTargetRef"]["apiVersion"]).contains('/') {
         let version = text(&spec["scaleTargetRef"]["apiVersion"]);
         errors.push(FieldError::invalid("spec.scaleTargetRef.apiVersion", version, "apiVersion must specify API group"));
@@ -46,68 +38,126 @@ pub(super) fn rules(errors: &mut Errors, object: &Value) {
     }
 }
 
+/// Where a metric comes from, in the order in which Kubernetes looks for a source: the first that is there is judged.
+const SOURCES: [(&str, &str); 5] = [
+    ("Object", "object"),
+    ("External", "external"),
+    ("Pods", "pods"),
+    ("Resource", "resource"),
+    ("ContainerResource", "containerResource"),
+];
+
 fn metric(errors: &mut Errors, path: &str, metric: &Value) {
-    let kinds = [
-        ("ContainerResource", "containerResource"),
-        ("External", "external"),
-        ("Object", "object"),
-        ("Pods", "pods"),
-        ("Resource", "resource"),
-    ];
+    let type_path = format!("{path}.type");
     let kind = text(&metric["type"]);
     if kind.is_empty() {
-        errors.push(FieldError::required(format!("{path}.type"), "must specify a metric source type"));
+        errors.push(FieldError::required(&type_path, "must specify a metric source type"));
     }
-    let Some((_, field)) = kinds.into_iter().find(|(name, _)| *name == kind) else {
-        // Told by the check of the type and again by that of its source.
-        for _ in 0..2 {
-            supported_or_refuse(errors, &format!("{path}.type"), kind, &kinds.map(|(name, _)| name));
+    let mut kinds = SOURCES.map(|(kind, _)| kind);
+    kinds.sort_unstable();
+    supported_or_refuse(errors, &type_path, kind, &kinds);
+    let present: Vec<&str> = SOURCES.iter().map(|(_, field)| *field).filter(|field| has(&metric[*field])).collect();
+    if let Some(first) = present.first() {
+        source(errors, &format!("{path}.{first}"), first, &metric[*first]);
+    }
+    let expected = SOURCES.iter().find(|(name, _)| *name == kind).map(|(_, field)| *field);
+    match expected {
+        Some(field) if !has(&metric[field]) => {
+            errors.push(FieldError::required(format!("{path}.{field}"), "must populate information for the given metric source"));
         }
-        return;
-    };
-    for (_, other) in kinds.into_iter().filter(|(_, other)| *other != field && has(&metric[*other])) {
-        let message = "must populate the given metric source only";
-        errors.push(FieldError::forbidden(format!("{path}.{other}"), message));
+        Some(_) => {}
+        // Told by the check of the type and again by that of its source.
+        None => supported_or_refuse(errors, &type_path, kind, &kinds),
     }
-    let source = &metric[field];
-    let path = format!("{path}.{field}");
-    if !has(source) {
-        errors.push(FieldError::required(path, "must populate information for the given metric source"));
-        return;
+    if present.len() != 1 {
+        for other in present.into_iter().filter(|field| Some(*field) != expected) {
+            errors.push(FieldError::forbidden(format!("{path}.{other}"), "must populate the given metric source only"));
+        }
     }
-    if matches!(kind, "Resource" | "ContainerResource") && text(&source["name"]).is_empty() {
-        errors.push(FieldError::required(format!("{path}.name"), "must specify a resource name"));
-    }
-    target(errors, &path, kind, &source["target"]);
 }
 
-fn target(errors: &mut Errors, path: &str, kind: &str, target: &Value) {
-    let target_path = format!("{path}.target");
+fn source(errors: &mut Errors, path: &str, field: &str, source: &Value) {
+    let named = |errors: &mut Errors, path: String, value: &Value, missing: &str| {
+        let value = text(value);
+        if value.is_empty() {
+            errors.push(FieldError::required(path, missing));
+        } else {
+            refuse(errors, &path, value, names::path_segment(value));
+        }
+    };
+    if field == "object" {
+        reference(errors, &format!("{path}.describedObject"), &source["describedObject"]);
+    }
+    if matches!(field, "resource" | "containerResource") {
+        if text(&source["name"]).is_empty() {
+            errors.push(FieldError::required(format!("{path}.name"), "must specify a resource name"));
+        }
+    } else {
+        named(errors, format!("{path}.metric.name"), &source["metric"]["name"], "must specify a metric name");
+    }
+    if field == "containerResource" {
+        let (path, container) = (format!("{path}.container"), text(&source["container"]));
+        if container.is_empty() {
+            errors.push(FieldError::required(path, "must specify a container"));
+        } else {
+            refuse(errors, &path, container, names::dns_label(container));
+        }
+    }
+    target(errors, path, field, &source["target"]);
+}
+
+/// What is scaled, or what a metric describes.
+fn reference(errors: &mut Errors, path: &str, reference: &Value) {
+    for field in ["kind", "name"] {
+        let (path, value) = (format!("{path}.{field}"), text(&reference[field]));
+        if value.is_empty() {
+            errors.push(FieldError::required(path, ""));
+        } else {
+            refuse(errors, &path, value, names::path_segment(value));
+        }
+    }
+}
+
+fn target(errors: &mut Errors, path: &str, field: &str, target: &Value) {
+    let path = format!("{path}.target");
     let target_kind = text(&target["type"]);
     if target_kind.is_empty() {
-        errors.push(FieldError::required(format!("{target_path}.type"), "must specify a metric target type"));
+        errors.push(FieldError::required(format!("{path}.type"), "must specify a metric target type"));
     }
     if !matches!(target_kind, "Utilization" | "Value" | "AverageValue") {
         let message = "must be either Utilization, Value, or AverageValue";
-        errors.push(FieldError::invalid(format!("{target_path}.type"), target_kind, message));
-    }
-    if let Some(percent) = target["averageUtilization"].as_i64().filter(|percent| *percent < 1) {
-        errors.push(FieldError::invalid(format!("{target_path}.averageUtilization"), percent, "must be greater than 0"));
+        errors.push(FieldError::invalid(format!("{path}.type"), target_kind, message));
     }
     for field in ["value", "averageValue"] {
         if let Some(quantity) = quantities::parse(&target[field]).filter(|q| q.nano <= 0) {
-            errors.push(FieldError::invalid(format!("{target_path}.{field}"), quantity.to_string(), "must be positive"));
+            errors.push(FieldError::invalid(format!("{path}.{field}"), quantity.to_string(), "must be positive"));
         }
     }
-    if matches!(kind, "Resource" | "ContainerResource") {
-        let (percent, amount) = (has(&target["averageUtilization"]), has(&target["averageValue"]));
-        let field = format!("{target_path}.averageUtilization");
-        if !percent && !amount {
-            errors.push(FieldError::required(field, "must set either a target raw value or a target utilization"));
-        } else if percent && amount {
-            let message = "may not set both a target raw value and a target utilization";
-            errors.push(FieldError::forbidden(format!("{target_path}.averageValue"), message));
+    if let Some(percent) = target["averageUtilization"].as_i64().filter(|percent| *percent < 1) {
+        errors.push(FieldError::invalid(format!("{path}.averageUtilization"), percent, "must be greater than 0"));
+    }
+    let (percent, value, average) = (has(&target["averageUtilization"]), has(&target["value"]), has(&target["averageValue"]));
+    let missing = match field {
+        "object" if !value && !average => Some(("averageValue", "must set either a target value or averageValue")),
+        "external" if !value && !average => Some(("averageValue", "must set either a target value for metric or a per-pod target")),
+        "pods" if !average => Some(("averageValue", "must specify a positive target averageValue")),
+        "resource" | "containerResource" if !percent && !average => {
+            Some(("averageUtilization", "must set either a target raw value or a target utilization"))
         }
+        _ => None,
+    };
+    if let Some((field, message)) = missing {
+        errors.push(FieldError::required(format!("{path}.{field}"), message));
+    }
+    let both = match field {
+        "external" if value && average => Some(("value", "may not set both a target value for metric and a per-pod target")),
+        "resource" | "containerResource" if percent && average => {
+            Some(("averageValue", "may not set both a target raw value and a target utilization"))
+        }
+        _ => None,
+    };
+    if let Some((field, message)) = both {
+        errors.push(FieldError::forbidden(format!("{path}.{field}"), message));
     }
 }
 

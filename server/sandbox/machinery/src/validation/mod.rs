@@ -56,6 +56,13 @@ pub fn create(resource: &Resource, object: &Value) -> Vec<FieldError> {
     errors
 }
 
+/// What is wrong with the addresses and families that a Service asks for; judged before one is looked for, and alone.
+pub fn service_addresses(service: &Value) -> Vec<FieldError> {
+    let mut errors = Errors::new();
+    service::cluster_addresses(&mut errors, &service["spec"]);
+    errors
+}
+
 /// `subresource` is empty for the object itself, else `status`, `scale`, …
 pub fn update(resource: &Resource, subresource: &str, new: &Value, old: &Value) -> Vec<FieldError> {
     let mut errors = Errors::new();
@@ -78,7 +85,15 @@ pub fn update(resource: &Resource, subresource: &str, new: &Value, old: &Value) 
         }
         _ => meta::update(&mut errors, &new["metadata"], &old["metadata"]),
     }
-    errors
+    if errors.is_empty() {
+        return errors;
+    }
+    // The API server looks at the metadata of every update before the kind's own strategy does, and names what is wrong each time.
+    let mut all = Errors::new();
+    meta::create(&mut all, &new["metadata"], resource.namespaced, names::path_segment);
+    meta::update(&mut all, &new["metadata"], &old["metadata"]);
+    all.append(&mut errors);
+    all
 }
 
 /// Warnings that the API server sends for what it accepts (deprecated fields, probable mistakes).

@@ -135,7 +135,7 @@ fn session_affinity(errors: &mut Errors, spec: &Value) {
     }
 }
 
-fn cluster_addresses(errors: &mut Errors, spec: &Value) {
+pub(super) fn cluster_addresses(errors: &mut Errors, spec: &Value) {
     if spec["type"] == "ExternalName" {
         return;
     }

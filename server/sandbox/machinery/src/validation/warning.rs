@@ -3,7 +3,7 @@
 use super::kit::{entries, has, list, number, parse_cidr, parse_ip, text};
 use super::{names, quantities};
 use crate::field::go_quote;
-use crate::strategy::equal;
+use crate::strategy::{app_armor, equal};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -308,7 +308,10 @@ fn containers(warnings: &mut Vec<String>, path: &str, spec: &Value, metadata: &V
             warnings.push(format!("{path}metadata.annotations[{key}]: {seccomp}"));
         }
         let key = format!("container.apparmor.security.beta.kubernetes.io/{name}");
-        if !has(&security["appArmorProfile"]) && has(&annotations[&key]) && !has(&spec["securityContext"]["appArmorProfile"]) {
+        // Of a pod itself this is said where its annotations become fields.
+        let said = annotations[&key].as_str().filter(|_| !path.is_empty() && !has(&security["appArmorProfile"]));
+        let of_pod = &spec["securityContext"]["appArmorProfile"];
+        if said.is_some_and(|annotation| !has(of_pod) || app_armor::field_for(annotation).as_ref() != Some(of_pod)) {
             let message = r#"deprecated since v1.30; use the "appArmorProfile" field instead"#;
             warnings.push(format!("{path}metadata.annotations[{key}]: {message}"));
         }

@@ -27,7 +27,10 @@ pub(super) fn rules(errors: &mut Errors, kind: &str, new: &Value, old: Option<&V
             deployment(errors, spec);
         }
         "ReplicaSet" => replica_set(errors, "ReplicaSet", "deployment", spec),
-        "DaemonSet" => daemon_set(errors, spec),
+        "DaemonSet" => {
+            changed_selector(errors, spec, old);
+            daemon_set(errors, spec);
+        }
         "StatefulSet" => stateful_set(errors, spec, old),
         "ReplicationController" => {
             not_negative(errors, "spec.minReadySeconds", &spec["minReadySeconds"]);
@@ -40,14 +43,17 @@ pub(super) fn rules(errors: &mut Errors, kind: &str, new: &Value, old: Option<&V
         }
         _ => return,
     }
-    if let Some(old) = old
-        && matches!(kind, "Deployment" | "ReplicaSet" | "DaemonSet")
-        && !equal(&spec["selector"], &old["spec"]["selector"])
-    {
-        errors.push(FieldError::invalid("spec.selector", meta::shown_selector(&spec["selector"]), IMMUTABLE));
+    if matches!(kind, "Deployment" | "ReplicaSet") {
+        changed_selector(errors, spec, old);
     }
     if let (Some(old), "StatefulSet") = (old, kind) {
         stateful_set_update(errors, spec, &old["spec"]);
+    }
+}
+
+fn changed_selector(errors: &mut Errors, spec: &Value, old: Option<&Value>) {
+    if old.is_some_and(|old| !equal(&spec["selector"], &old["spec"]["selector"])) {
+        errors.push(FieldError::invalid("spec.selector", meta::shown_selector(&spec["selector"]), IMMUTABLE));
     }
 }
 

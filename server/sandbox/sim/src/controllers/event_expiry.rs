@@ -24,7 +24,11 @@ impl Controller for EventExpiry {
     fn reconcile(&mut self, context: &mut Context<'_>) {
         for event in context.client.list(gvr::EVENTS, None) {
             // A write renews the lease: an event that is counted again lives another hour.
-            let Some(at) = events::last_seen(&event).and_then(|seen| seen.checked_add(events::TIME_TO_LIVE).ok()) else { continue };
+            // One that somebody else wrote may tell of long ago.
+            let made = event["metadata"]["creationTimestamp"].as_str().and_then(|time| time.parse().ok());
+            let Some(at) = events::last_seen(&event).max(made).and_then(|seen| seen.checked_add(events::TIME_TO_LIVE).ok()) else {
+                continue;
+            };
             if at <= context.now {
                 common::tolerate("forgetting an event", common::delete(context.client, gvr::EVENTS, &event));
             } else {

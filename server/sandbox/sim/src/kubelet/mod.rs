@@ -17,6 +17,7 @@ mod doom;
 mod ending;
 mod env;
 mod executor;
+mod held;
 mod hooks;
 mod host_folders;
 mod live;
@@ -252,6 +253,12 @@ impl Controller for Kubelet {
         self.runtime.restart();
         self.seen = None;
         self.rebooted = false;
+    }
+
+    fn rest(&mut self) {
+        for worker in self.workers.values_mut() {
+            worker.pod.rest(|pod| self.runtime.client.stored(gvr::PODS, object::namespace(pod), object::name(pod)));
+        }
     }
 
     fn reconcile(&mut self, context: &mut Context<'_>) {

@@ -3,6 +3,7 @@
 use super::{
     admission,
     container::{Container, Phase, Role, Terminated},
+    held::Held,
     hooks, host_folders,
     live::{ContainerLive, Live},
     runtime::Runtime,
@@ -30,7 +31,7 @@ pub(super) const FIRST_BACK_OFF: SignedDuration = SignedDuration::from_secs(10);
 /// The worker of one pod.
 #[derive(Debug)]
 pub struct Worker {
-    pub pod: Arc<Value>,
+    pub pod: Held,
     pub node: String,
     pub host_address: Ipv4Addr,
     pub containers: Vec<Container>,
@@ -102,7 +103,7 @@ impl Worker {
             doom: None,
             ending: None,
             deleted: false,
-            pod,
+            pod: pod.into(),
         };
         worker.learn_containers();
         let statuses = |key: &str| worker.pod["status"][key].as_array().cloned().unwrap_or_default();
@@ -138,7 +139,7 @@ impl Worker {
     pub fn update(&mut self, pod: Arc<Value>) {
         let differs = |map: &str| self.pod["metadata"][map] != pod["metadata"][map];
         self.relabelled |= differs("labels") || differs("annotations");
-        self.pod = pod;
+        self.pod = pod.into();
         self.learn_containers();
         self.dirty = true;
     }
@@ -277,7 +278,7 @@ impl Worker {
         let mut new = (*stored).clone();
         new["status"] = status;
         match step.runtime.client.update_status(gvr::PODS, new) {
-            Ok(written) => self.pod = written,
+            Ok(written) => self.pod = written.into(),
             Err(error) => tracing::warn!(pod = self.full_name(), %error, "a pod's status was not accepted"),
         }
     }
@@ -528,7 +529,7 @@ impl Worker {
         };
         let now = step.now;
         // The downward API may ask for the address, which the stored pod does not hold yet.
-        let mut pod = (*self.pod).clone();
+        let mut pod = Value::clone(&self.pod);
         pod["status"]["podIP"] = sandbox.address.to_string().into();
         pod["status"]["hostIP"] = self.host_address.to_string().into();
         let spec = self.containers[index].spec.clone();

@@ -1,4 +1,10 @@
-//! Regular expressions as Prometheus has them: Go's syntax, anchored at both ends, `.` matches newlines too, bounded in size.
+//! Regular expressions as programs written in Go read them, on the `regex` crate.
+//!
+//! ```text
+//!  pattern in Go's syntax ──translate──► pattern of the regex crate ──► Regexp (at most 2 MiB, matches in linear time)
+//! ```
+//!
+//! What Go refuses is refused, in Go's words. It must never keep more than some compiled patterns for each thread.
 
 use regex::{Captures, Regex, RegexBuilder};
 use std::{cell::RefCell, collections::HashMap, sync::Arc};
@@ -15,12 +21,12 @@ const MAX_REPEAT: u32 = 1000;
 pub struct Regexp(Arc<Regex>);
 
 impl Regexp {
-    /// The whole text must match.
+    /// The whole text must match, and `.` matches newlines too, as Prometheus has it.
     pub fn anchored(pattern: &str) -> Result<Self, String> {
         Self::build(pattern, true)
     }
 
-    /// Some part of the text must match, as templates have it.
+    /// Some part of the text must match, as `regexp.Compile` has it.
     pub fn unanchored(pattern: &str) -> Result<Self, String> {
         Self::build(pattern, false)
     }
@@ -36,6 +42,11 @@ impl Regexp {
     /// `$1`, `${1}` and `$name` in the replacement stand for groups.
     pub fn replace_all(&self, text: &str, replacement: &str) -> String {
         self.0.replace_all(text, |captures: &Captures<'_>| expand(captures, replacement)).into_owned()
+    }
+
+    /// The replacement stands for itself.
+    pub fn replace_all_literal(&self, text: &str, replacement: &str) -> String {
+        self.0.replace_all(text, regex::NoExpand(replacement)).into_owned()
     }
 
     fn build(pattern: &str, anchored: bool) -> Result<Self, String> {
@@ -105,8 +116,8 @@ pub fn expand(captures: &Captures<'_>, template: &str) -> String {
     out + rest
 }
 
-/// Rewrites what Go's syntax reads differently from the `regex` crate's: ASCII classes, literal braces and brackets, `\Q…\E`.
-fn translate(pattern: &str) -> Result<String, String> {
+/// The pattern in the `regex` crate's syntax: rewrites what Go's syntax reads differently from the `regex` crate's: ASCII classes, literal braces and brackets, `\Q…\E`.
+pub fn translate(pattern: &str) -> Result<String, String> {
     let letters: Vec<char> = pattern.chars().collect();
     let mut out = String::with_capacity(pattern.len() + 16);
     let mut at = 0;

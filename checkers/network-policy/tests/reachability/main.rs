@@ -1,5 +1,9 @@
-//! Who reaches whom: one table per rule of the specification, then random clusters on which the matrix must say what one
-//! connection after another says.
+//! Who reaches whom: one table per rule of the specification; `administrators` has those of the administrators' tiers, `oracle` random
+//! clusters on which the engine must say what a second evaluator says.
+
+mod administrators;
+mod dice;
+mod oracle;
 
 use network_policy::{Cluster, Protocol, validate};
 use serde_json::Value;
@@ -194,113 +198,6 @@ fn validation_speaks_like_the_api_server() {
         let got: Vec<_> = validate(&object).iter().map(ToString::to_string).collect();
         assert_eq!(got.join("|"), want, "{spec}");
     }
-}
-
-/// A small generator, so that a failure can be repeated from its seed.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (self.0 >> 33) % sides
-    }
-
-    fn pick<'a>(&mut self, items: &[&'a str]) -> &'a str {
-        items[self.roll(items.len() as u64) as usize]
-    }
-
-    fn selector(&mut self) -> String {
-        match self.roll(6) {
-            0 => "{}".to_owned(),
-            1 => format!("{{matchLabels: {{{}: {}}}}}", self.pick(&["a", "b"]), self.pick(&["x", "y"])),
-            2 => format!("{{matchLabels: {{kubernetes.io/metadata.name: {}}}}}", self.pick(&["n0", "n1"])),
-            3 => {
-                format!("{{matchExpressions: [{{key: {}, operator: {}}}]}}", self.pick(&["a", "b"]), self.pick(&["Exists", "DoesNotExist"]))
-            }
-            _ => format!(
-                "{{matchExpressions: [{{key: {}, operator: {}, values: [{}, {}]}}]}}",
-                self.pick(&["a", "b"]),
-                self.pick(&["In", "NotIn"]),
-                self.pick(&["x", "y", "z"]),
-                self.pick(&["x", "y"])
-            ),
-        }
-    }
-
-    fn peer(&mut self) -> String {
-        match self.roll(4) {
-            0 => format!("{{podSelector: {}}}", self.selector()),
-            1 => format!("{{namespaceSelector: {}}}", self.selector()),
-            2 => format!("{{namespaceSelector: {}, podSelector: {}}}", self.selector(), self.selector()),
-            _ => format!(
-                "{{ipBlock: {{cidr: {}, except: [{}]}}}}",
-                self.pick(&["10.0.0.0/24", "10.0.0.0/29"]),
-                self.pick(&["10.0.0.2/31", "10.0.0.4/32"])
-            ),
-        }
-    }
-
-    fn list(&mut self, mut one: impl FnMut(&mut Self) -> String) -> String {
-        let items: Vec<_> = (0..self.roll(3)).map(|_| one(self)).collect();
-        items.join(", ")
-    }
-
-    fn rules(&mut self, key: &str) -> String {
-        self.list(|dice| {
-            let peers = dice.list(Self::peer);
-            let ports =
-                dice.list(|dice| dice.pick(&["{port: 80}", "{port: web}", "{port: 70, endPort: 90}", "{protocol: UDP}", "{}"]).to_owned());
-            format!("{{{key}: [{peers}], ports: [{ports}]}}")
-        })
-    }
-
-    fn cluster(&mut self) -> String {
-        let mut documents = vec!["{apiVersion: v1, kind: Namespace, metadata: {name: n1, labels: {a: x}}}".to_owned()];
-        for index in 0..9 {
-            documents.push(format!(
-                "{{apiVersion: v1, kind: Pod, metadata: {{name: p{index}, namespace: n{}, labels: {{{}: {}}}}}, spec: {{hostNetwork: {}, nodeName: node{}, \
-                 containers: [{{name: c, ports: [{{name: web, containerPort: {}}}]}}]}}, status: {{podIP: '{}{index}'}}}}",
-                self.roll(3),
-                self.pick(&["a", "b", "c"]),
-                self.pick(&["x", "y", "z"]),
-                self.roll(8) == 0,
-                self.roll(2),
-                self.pick(&["80", "81"]),
-                self.pick(&["10.0.0.", "10.0.0.", "fd00::"]),
-            ));
-        }
-        documents.push("{apiVersion: lab/v1, kind: ExternalEndpoint, metadata: {name: out}, spec: {ip: 10.0.0.200}}".to_owned());
-        for index in 0..self.roll(5) {
-            let types = self.pick(&["", "", "policyTypes: [Ingress], ", "policyTypes: [Ingress, Egress], "]);
-            let (selector, ingress, egress) = (self.selector(), self.rules("from"), self.rules("to"));
-            documents.push(format!(
-                "{{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {{name: p{index}, namespace: n{}}}, spec: {{podSelector: {selector}, {types}ingress: [{ingress}], egress: [{egress}]}}}}",
-                self.roll(3)
-            ));
-        }
-        documents.join("\n---\n")
-    }
-}
-
-#[test]
-fn the_matrix_says_what_single_decisions_say() {
-    let (mut denied, mut allowed) = (0, 0);
-    for seed in 0..400 {
-        let text = Dice(seed).cluster();
-        let cluster = Cluster::from_objects(&yaml(&text)).expect("readable");
-        for (protocol, port) in [(Protocol::Tcp, 80), (Protocol::Tcp, 81), (Protocol::Udp, 80)] {
-            let matrix = cluster.matrix(protocol, port);
-            for from in 0..cluster.endpoints().len() {
-                for to in 0..cluster.endpoints().len() {
-                    let decision = cluster.decide(from, to, protocol, port);
-                    *if decision.allowed() { &mut allowed } else { &mut denied } += 1;
-                    let ids = (cluster.endpoints()[from].id(), cluster.endpoints()[to].id());
-                    assert_eq!(matrix.allowed(from, to), decision.allowed(), "seed {seed} {protocol}/{port} {ids:?} {decision}\n{text}");
-                }
-            }
-        }
-    }
-    assert!(denied > 5000 && allowed > 5000, "the dice are loaded: {denied} denied, {allowed} allowed");
 }
 
 /// Ten thousand pods, a thousand policies: few rows, little time (the bound is generous for a build without optimisation).

@@ -1,0 +1,134 @@
+//! `cordon check kyverno test`: Kyverno's unit tests of policies.
+
+use super::{FINDINGS, Sources, UNREADABLE, apply::by_kind, evidence, print, values};
+use crate::cli::complain;
+use anyhow::Result;
+use kyverno::unit_test;
+use serde_json::{Map, Value};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+const FILE: &str = "kyverno-test.yaml";
+/// Folders in folders that are looked into.
+const DEEPEST: usize = 16;
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Tests, or folders with files called `kyverno-test.yaml`.
+    #[arg(required = true, value_name = "FILE|DIR")]
+    tests: Vec<PathBuf>,
+    /// Print what differs only.
+    #[arg(long)]
+    fail_only: bool,
+}
+
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let mut files = Vec::new();
+    for path in &arguments.tests {
+        if path.is_dir() { find(path, &mut files, 0) } else { files.push(path.clone()) }
+    }
+    files.sort();
+    if files.is_empty() {
+        complain(format_args!("no file called {FILE} is there"));
+        return Ok(ExitCode::from(UNREADABLE));
+    }
+    let (mut passed, mut failed, mut unreadable) = (0, 0, false);
+    for file in &files {
+        let Some(outcomes) = one(file) else {
+            unreadable = true;
+            continue;
+        };
+        for outcome in outcomes {
+            if outcome.ok {
+                passed += 1
+            } else {
+                failed += 1
+            }
+            if !outcome.ok || !arguments.fail_only {
+                let word = if outcome.ok { "ok" } else { "FAIL" };
+                let rule = if outcome.rule.is_empty() { String::new() } else { format!("/{}", outcome.rule) };
+                print(&format!("{word} {}{rule} {}: {}", outcome.policy, outcome.resource, outcome.reason));
+            }
+        }
+    }
+    print(&format!("{passed} passed, {failed} failed"));
+    Ok(match (unreadable, failed) {
+        (true, _) => ExitCode::from(UNREADABLE),
+        (false, 0) => ExitCode::SUCCESS,
+        _ => ExitCode::from(FINDINGS),
+    })
+}
+
+fn find(folder: &Path, files: &mut Vec<PathBuf>, depth: usize) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if path.is_dir() && depth < DEEPEST {
+            find(&path, files, depth + 1);
+        } else if path.file_name().is_some_and(|name| name == FILE) {
+            files.push(path);
+        }
+    }
+}
+
+fn one(file: &Path) -> Option<Vec<unit_test::Outcome>> {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let mut tests = values(file)?.into_iter();
+    let Some(test) = tests.next() else {
+        complain(format_args!("{}: the file is empty", file.display()));
+        return None;
+    };
+    let mut sources = Sources::default();
+    let mut resources = Vec::new();
+    let mut evidence = evidence();
+    let mut files = unit_test::Files::new();
+    let mut whole = true;
+    for (field, name) in unit_test::files_of(&test) {
+        let path = folder.join(&name);
+        if field == "policies" {
+            whole &= sources.add(&path);
+            continue;
+        }
+        let Some(objects) = values(&path) else {
+            whole = false;
+            continue;
+        };
+        match field {
+            "resources" | "jsonPayload" => resources.extend(objects),
+            "patchedResources" | "patchedResource" | "generatedResource" => {
+                files.insert(name, objects);
+            }
+            "cloneSourceResource" => evidence.objects.extend(objects),
+            "targetResources" => evidence.targets.extend(objects),
+            "exceptions" => evidence.exceptions.extend(objects),
+            kind => objects.into_iter().for_each(|object| evidence.add(&under(kind, object))),
+        }
+    }
+    if let Some(given) = test.get("values").filter(|values| values.is_object()) {
+        evidence.add(&under("values", given.clone()));
+    }
+    if !whole {
+        return None;
+    }
+    let policies = sources.read();
+    for finding in &policies.findings {
+        complain(sources.describe(finding));
+    }
+    let results = kyverno::apply(&policies, &resources, &evidence);
+    Some(unit_test::judge(&test, &resources, &results, &files))
+}
+
+/// A document under the name of the field that names it; its kind may say more.
+fn under(field: &str, document: Value) -> Value {
+    match by_kind(document.clone()) {
+        as_it_is if as_it_is == document => {
+            let mut map = Map::new();
+            map.insert(field.to_owned(), document);
+            Value::Object(map)
+        }
+        named => named,
+    }
+}
