@@ -64,7 +64,7 @@ const POD: &str = "/api/v1/namespaces/default/pods/p";
 #[tokio::test]
 async fn logs_and_proxy() {
     let kit = kit().await;
-    assert_eq!(kit.get(&format!("{POD}/log")).await.expect(200).text, "", "nobody is asked while no node has the pod");
+    assert_eq!(kit.get(&format!("{POD}/log")).await.expect(204).text, "", "nobody is asked while no node has the pod");
     kit.get(&format!("{POD}/exec?command=id&stdout=true")).await.expect(400);
     kit.client().bind("default", "p", "n").unwrap();
     assert_eq!(kit.get(&format!("{POD}/log?tailLines=3")).await.expect(200).text, "a Some(3)\n");
