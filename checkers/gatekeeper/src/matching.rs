@@ -16,6 +16,8 @@ pub enum Origin {
     Unknown,
 }
 
+type Condition = fn(&Match, &Matchable) -> Result<bool, String>;
+
 impl Origin {
     fn name(self) -> &'static str {
         match self {
@@ -67,7 +69,7 @@ impl Match {
 
     /// Whether all conditions hold; the error says why one of them cannot be judged.
     pub fn matches(&self, target: &Matchable) -> Result<bool, String> {
-        let conditions: [fn(&Self, &Matchable) -> Result<bool, String>; 8] = [
+        let conditions: [Condition; 8] = [
             Self::kinds,
             Self::scope,
             |this, target| Ok(this.namespaces.is_empty() || this.is_in(&this.namespaces, target).unwrap_or(true)),

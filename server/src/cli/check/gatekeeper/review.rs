@@ -46,6 +46,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let files =
         (read(&arguments.policies), read(&arguments.inventory), read(&arguments.files), providers(arguments.external_data.as_ref()));
     let (Some(policies), Some(inventory), Some(objects), Some(providers)) = files else { return Ok(UNREADABLE.into()) };
+    #[expect(clippy::disallowed_methods, reason = "the command line is an edge: policies judge by the time at which they are asked")]
     let now = jiff::Timestamp::now().as_nanosecond();
     let engine = Engine::default().with_providers(providers).at_time(i64::try_from(now)?);
     let mut held = Policies { engine, expander: Expander::default(), mutators: System::default() };

@@ -1,9 +1,7 @@
 //! The engine K8sNativeValidation: programs in CEL.
 
-mod kit;
-
+use crate::kit::{constraint, document, messages, template};
 use gatekeeper::{Engine, Template};
-use kit::{constraint, document, messages, template};
 use serde_json::{Value, json};
 
 fn native(source: Value) -> Value {

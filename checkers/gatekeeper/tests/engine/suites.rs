@@ -1,14 +1,12 @@
 //! gator's suites and ExpansionTemplates.
 
-mod kit;
-
+use crate::kit::{constraint, document, documents, template};
 use expect_test::expect;
 use gatekeeper::{
     expansion::Expander,
     mutation::System,
     suite::{Outcome, Suite},
 };
-use kit::{constraint, document, documents, template};
 use serde_json::Value;
 
 const EXPANSION: &str = "

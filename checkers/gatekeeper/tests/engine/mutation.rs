@@ -1,12 +1,10 @@
 //! Mutators: what they refuse, and what they make of objects.
 
-mod kit;
-
+use crate::kit::document;
 use gatekeeper::{
     Origin,
     mutation::{Mutable, System},
 };
-use kit::document;
 use serde_json::Value;
 
 const POD: &str = "{apiVersion: v1, kind: Pod, metadata: {name: web, namespace: ml, labels: {app: web}}, spec: {containers: [{name: main, image: \"nginx:1.27\"}, \

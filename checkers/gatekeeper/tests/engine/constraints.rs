@@ -1,13 +1,14 @@
 //! Templates as definitions, constraints against their schemas, matching, and enforcement.
 
-mod kit;
-
+use crate::kit::{constraint, document, messages, template};
 use expect_test::expect;
 use gatekeeper::{Engine, Invalid, Match, Matchable, Origin, Review, Template};
-use kit::{constraint, document, messages, template};
 use serde_json::{Value, json};
 
 const ALWAYS: &str = "package p\nviolation[{\"msg\": msg}] { msg := json.marshal(input.parameters) }";
+
+/// What makes a template wrong.
+type Change<'a> = &'a dyn Fn(&mut Value);
 
 #[test]
 fn templates_say_what_is_wrong_with_them() {
@@ -16,7 +17,7 @@ fn templates_say_what_is_wrong_with_them() {
         change(&mut given);
         Template::read(&given).err().into_iter().flatten().map(|finding| finding.to_string()).collect::<Vec<_>>()
     };
-    let cases: [(&dyn Fn(&mut Value), &str); 9] = [
+    let cases: [(Change, &str); 9] = [
         (&|_| {}, ""),
         (
             &|given| given["apiVersion"] = json!("v1"),

@@ -1,10 +1,8 @@
 //! Programs in Rego: what they may say, what they find, and where they stop.
 
-mod kit;
-
+use crate::kit::{constraint, document, messages, template};
 use expect_test::{Expect, expect};
 use gatekeeper::{Engine, Providers, Template};
-use kit::{constraint, document, messages, template};
 use serde_json::json;
 
 const POD: &str = "{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: n, labels: {app: web}}, spec: {replicas: 3}}";
