@@ -103,18 +103,24 @@ pub(super) fn validate(policy: &Value, bindings: &[&Value], request: &Request, e
 }
 
 impl Judge<'_> {
+    /// A run that knows the request and its parameters, where the policy's conditions are met.
+    fn begun<'a>(&self, library: &'a Library<'a>, params: Option<&Value>) -> Result<Run<'a>, Met> {
+        let spec = &self.policy["spec"];
+        let mut run = run_of(library, self.request, spec).map_err(Met::Failed)?;
+        if let Some(params) = params {
+            run.set("params", of_json(params));
+        }
+        match met(&mut run, spec) {
+            Met::Yes => Ok(run),
+            other => Err(other),
+        }
+    }
+
     /// Why the request is denied, or nothing.
     fn validated(&self, params: Option<Value>, evidence: &Evidence, kinds: &Kinds<'_>) -> Result<Option<String>, Met> {
         let spec = &self.policy["spec"];
         let library = Library::new(evidence, kinds, "");
-        let mut run = run_of(&library, self.request, spec).map_err(Met::Failed)?;
-        if let Some(params) = &params {
-            run.set("params", of_json(params));
-        }
-        match met(&mut run, spec) {
-            Met::Yes => {}
-            other => return Err(other),
-        }
+        let mut run = self.begun(&library, params.as_ref())?;
         for (index, validation) in rules(&spec["validations"]).iter().enumerate() {
             let program = Program::parse(text(validation, "expression"))
                 .map_err(|error| Met::Failed(invalid("spec.validations", index, "expression", &error)))?;
@@ -180,13 +186,7 @@ impl Judge<'_> {
     fn admitted(&self, params: Option<Value>, evidence: &Evidence, kinds: &Kinds<'_>) -> Result<Value, Met> {
         let spec = &self.policy["spec"];
         let library = Library::new(evidence, kinds, "");
-        let mut run = run_of(&library, self.request, spec).map_err(Met::Failed)?;
-        if let Some(params) = &params {
-            run.set("params", of_json(params));
-        }
-        match met(&mut run, spec) {
-            Met::Yes => patched(&mut run, &spec["mutations"], self.request.subject(), &self.request.kind).map_err(Met::Failed),
-            other => Err(other),
-        }
+        let mut run = self.begun(&library, params.as_ref())?;
+        patched(&mut run, &spec["mutations"], self.request.subject(), &self.request.kind).map_err(Met::Failed)
     }
 }

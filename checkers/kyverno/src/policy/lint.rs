@@ -292,18 +292,23 @@ impl Lint {
         }
     }
 
+    /// What loops of all rules share.
+    fn loop_head(&mut self, each: &Value, field: &str) {
+        match each.get("list").and_then(Value::as_str) {
+            None | Some("") => {
+                self.wrong(format!("{field}.list"), "a loop needs a list: a JMESPath query such as request.object.spec.containers")
+            }
+            Some(list) => self.query(list, &format!("{field}.list")),
+        }
+        self.conditions(each.get("preconditions"), &format!("{field}.preconditions"));
+    }
+
     /// What a rule and its loops share.
     fn checks(&mut self, deny: Option<&Value>, block: &Value, field: &str) {
         self.conditions(deny.and_then(|deny| deny.get("conditions")), &format!("{field}.deny.conditions"));
         for (i, each) in block.get("foreach").and_then(Value::as_array).into_iter().flatten().enumerate() {
             let field = format!("{field}.foreach[{i}]");
-            match each.get("list").and_then(Value::as_str) {
-                None | Some("") => {
-                    self.wrong(format!("{field}.list"), "a loop needs a list: a JMESPath query such as request.object.spec.containers")
-                }
-                Some(list) => self.query(list, &format!("{field}.list")),
-            }
-            self.conditions(each.get("preconditions"), &format!("{field}.preconditions"));
+            self.loop_head(each, &field);
             self.context(each.get("context"), &format!("{field}.context"));
             if field.matches("foreach").count() < 20 {
                 self.checks(each.get("deny"), each, &field);
@@ -344,13 +349,7 @@ impl Lint {
         }
         for (i, each) in mutate.get("foreach").and_then(Value::as_array).into_iter().flatten().enumerate() {
             let field = format!("{field}.foreach[{i}]");
-            match each.get("list").and_then(Value::as_str) {
-                None | Some("") => {
-                    self.wrong(format!("{field}.list"), "a loop needs a list: a JMESPath query such as request.object.spec.containers")
-                }
-                Some(list) => self.query(list, &format!("{field}.list")),
-            }
-            self.conditions(each.get("preconditions"), &format!("{field}.preconditions"));
+            self.loop_head(each, &field);
         }
     }
 

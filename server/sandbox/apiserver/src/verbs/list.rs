@@ -63,12 +63,13 @@ impl Selection {
         state
             .list_stored(call.storage_group(), &call.resource.plural, Some(&call.namespace), None)
             .map(|(_, stored)| Served::new(&call.resource, stored))
-            .filter(|object| self.is_everything() || self.matches(&object.tree()))
+            .filter(|object| self.takes(object))
             .collect()
     }
 
-    fn is_everything(&self) -> bool {
-        self.labels.is_none() && self.fields.is_none()
+    /// As [`Self::matches`], without reading an object where everything is chosen.
+    fn takes(&self, object: &Served) -> bool {
+        (self.labels.is_none() && self.fields.is_none()) || self.matches(&object.tree())
     }
 }
 
@@ -109,7 +110,7 @@ pub(crate) fn list(call: &Call, options: &Options) -> Result<Listed, ApiError> {
     let mut rest = 0;
     for (key, stored) in objects {
         let object = Served::new(&call.resource, stored);
-        if !options.selection.is_everything() && !options.selection.matches(&object.tree()) {
+        if !options.selection.takes(&object) {
             continue;
         }
         if options.limit > 0 && items.len() >= options.limit {
