@@ -89,8 +89,8 @@ impl Seat {
             assert_eq!(seat.run(&line).code, 0, "the kubeconfig of {user} can be read");
         }
         seat.server = seat.run("kubectl config view -o jsonpath='{.clusters[0].cluster.server}'").stdout;
-        let line =
-            format!("kubectl create namespace {namespace} && kubectl wait --for=create sa/default cm/kube-root-ca.crt --timeout=30s");
+        let filled = "kubectl get sa/default cm/kube-root-ca.crt";
+        let line = format!("kubectl create namespace {namespace} && until {filled} >/dev/null 2>&1; do sleep 0.2; done");
         let made = seat.run(&line);
         assert_eq!(made.code, 0, "the namespace {namespace} can be made: {}", made.stderr);
         seat

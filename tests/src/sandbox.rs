@@ -27,18 +27,39 @@ pub fn cordon() -> PathBuf {
 /// The minor of Kubernetes that answers were recorded from, and of the kubectl that asked.
 const RECORDED: u32 = 34;
 
-/// A kubectl of 1.31 or newer, from PATH or Cordon's cache folder; `Err` says why there is none.
+/// A kubectl of 1.31 or newer: the one that `KUBECTL` names, else one from PATH or Cordon's cache folder, that of the records first;
+/// `Err` says why there is none.
 pub fn kubectl() -> Result<PathBuf, String> {
-    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| env::var_os("HOME").map(|h| Path::new(&h).join(".cache")));
-    let mut candidates: Vec<PathBuf> = env::var_os("KUBECTL").map(PathBuf::from).into_iter().collect();
-    candidates.extend(env::var_os("PATH").iter().flat_map(env::split_paths).map(|p| p.join("kubectl")));
-    candidates.extend(cache.iter().flat_map(|c| [c.join("cordon/bin/kubectl"), c.join("cordon/real-kubernetes/bin/kubectl")]));
+    if let Some(named) = env::var_os("KUBECTL").map(PathBuf::from) {
+        return match minor(&named) {
+            Some(31..) => Ok(named),
+            _ => Err(format!("KUBECTL names no kubectl of 1.31 or newer: {}", named.display())),
+        };
+    }
+    let cache = cache();
+    let mut candidates: Vec<PathBuf> = env::var_os("PATH").iter().flat_map(env::split_paths).map(|p| p.join("kubectl")).collect();
+    candidates.extend(cache.iter().flat_map(|c| [c.join("bin/kubectl"), c.join("real-kubernetes/bin/kubectl")]));
     let known: Vec<(PathBuf, u32)> = candidates.into_iter().filter_map(|path| minor(&path).map(|minor| (path, minor))).collect();
     let recorded = known.iter().find(|(_, minor)| *minor == RECORDED);
     if let Some((path, _)) = recorded.or_else(|| known.iter().find(|(_, minor)| *minor >= 31)) {
         return Ok(path.clone());
     }
     Err("no kubectl of 1.31 or newer on PATH or in the cache folder".to_owned())
+}
+
+/// What is in the cache folder beside the first: kubectl of other minors, by their names (`1.31`), put there by `scripts/kubectl`.
+pub fn other_kubectls() -> Vec<(String, PathBuf)> {
+    let folders = cache().and_then(|cache| fs::read_dir(cache.join("kubectl")).ok());
+    let named = |entry: fs::DirEntry| (entry.file_name().to_string_lossy().into_owned(), entry.path().join("kubectl"));
+    let mut found: Vec<_> = folders.into_iter().flatten().flatten().map(named).filter(|(_, path)| minor(path).is_some()).collect();
+    found.sort();
+    found
+}
+
+/// Cordon's cache folder.
+fn cache() -> Option<PathBuf> {
+    let folder = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| env::var_os("HOME").map(|h| Path::new(&h).join(".cache")));
+    folder.map(|folder| folder.join("cordon"))
 }
 
 /// A kubectl that words its own complaints as the one did with which answers were recorded.
@@ -74,13 +95,17 @@ pub struct Printed {
 impl Sandbox {
     /// Starts one cluster; `Err` where there is no kubectl to use it with.
     pub fn up(arguments: &[&str]) -> Result<Self, String> {
-        let kubectl = kubectl()?;
+        Ok(Self::up_for(&kubectl()?, arguments))
+    }
+
+    /// Starts one cluster for this kubectl.
+    pub fn up_for(kubectl: &Path, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the cluster");
         let arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
         let programs = folder.path().join("bin");
-        fs::create_dir(&programs).and_then(|()| std::os::unix::fs::symlink(&kubectl, programs.join("kubectl"))).expect("kubectl is linked");
+        fs::create_dir(&programs).and_then(|()| std::os::unix::fs::symlink(kubectl, programs.join("kubectl"))).expect("kubectl is linked");
         let process = Self::start(folder.path(), &arguments);
-        Ok(Self { process, folder, arguments })
+        Self { process, folder, arguments }
     }
 
     fn start(folder: &Path, arguments: &[String]) -> Child {
