@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-pub use sandbox::{Body, ClusterSpec, NodeSpec, Probe, ProbeOutcome, UserInfo};
+pub use sandbox::{Body, ClusterSpec, NodeSpec, Probe, ProbeOutcome, UserInfo, refusal};
 use serde::{Deserialize, Serialize};
 use std::{fmt::Debug, sync::Arc};
 

@@ -225,10 +225,12 @@ impl Cluster {
         if !is_snapshot_name(name) {
             return Err(SandboxError::BadSnapshotName(name.to_owned()));
         }
-        let snapshot = self.server.snapshot();
-        if let Some(folder) = &self.folder {
-            snapshot.write_to(&folder.snapshot(name)).map_err(SandboxError::disk(format!("writing snapshot {name:?}")))?;
-        }
+        let snapshot = match &self.folder {
+            Some(folder) => {
+                self.server.snapshot_to(&folder.snapshot(name)).map_err(SandboxError::disk(format!("writing snapshot {name:?}")))?
+            }
+            None => self.server.snapshot(),
+        };
         self.snapshots.lock().insert(name.to_owned(), snapshot);
         Ok(())
     }

@@ -18,7 +18,7 @@ mod probe;
 mod sandbox;
 mod template;
 
-pub use apiserver::{Body, Client, Router, Server, UserInfo};
+pub use apiserver::{Body, Client, Router, Server, UserInfo, refusal};
 pub use cluster::Cluster;
 pub use options::{Options, SandboxError, Time};
 pub use probe::{Probe, ProbeOutcome};

@@ -5,7 +5,7 @@ use crate::gateway::audit::{AuditRow, AuditSink};
 use crate::gateway::request::{self, RequestInfo};
 use crate::gateway::token;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
 use machinery::{ApiError, Clock};
@@ -108,15 +108,14 @@ impl Gateway {
         let access = match admitted {
             Ok(access) => access,
             Err(refusal) => {
-                let response = refuse(&refusal_status(&refusal, cluster));
+                let response = provision::refusal(&refusal_status(&refusal, cluster), request.headers(), request.uri().query());
                 // A stranger's requests are no part of anybody's trail; they are only worth a line in the log.
                 tracing::debug!(cluster.id = cluster, code = response.status().as_u16(), "refused: {refusal}");
                 return response;
             }
         };
         if self.rate.check_key(&access.token_id).is_err() {
-            let mut response = refuse(&ApiError::new(429, "TooManyRequests", "too many requests with this token, please try again later"));
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            let response = refuse(&ApiError::new(429, "TooManyRequests", "too many requests with this token, please try again later"));
             self.write_down(began, cluster, &access, info, response.status());
             return response;
         }
@@ -181,13 +180,9 @@ fn refusal_status(refusal: &Refusal, cluster: &str) -> ApiError {
     }
 }
 
-/// A `Status` as the API server would send it.
+/// A `Status` as the API server would send it to a program.
 pub fn refuse(error: &ApiError) -> Response<Body> {
-    let mut response =
-        Response::new(Body::from(serde_json::to_string(&machinery::ordered::object(&error.to_status())).unwrap_or_default()));
-    *response.status_mut() = StatusCode::from_u16(error.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+    provision::refusal(error, &HeaderMap::new(), None)
 }
 
 /// The name of a created object stands in the answer only. A small answer is read for it and passed on unchanged.

@@ -31,6 +31,7 @@ mod verbs;
 
 pub use axum::{Router, body::Body};
 pub use client::{Change, ChangeKind, Changes, Client};
+pub use http::refusal;
 pub use node::{ExecStreams, NodeRuntime};
 pub use server::{Limits, Options, Server, Snapshot};
 pub use store::Stored;

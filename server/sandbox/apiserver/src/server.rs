@@ -16,7 +16,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::Value;
 use std::{
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
@@ -229,6 +229,11 @@ impl Server {
     /// O(1): shares everything with this server.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::new(self.inner.store.state())
+    }
+
+    /// The same, and the file `path` that holds it ([`Snapshot::read_from`]).
+    pub fn snapshot_to(&self, path: &Path) -> io::Result<Snapshot> {
+        self.inner.store.snapshot_to(path)
     }
 
     /// Puts a snapshot in place of everything. Watchers see the differences as events; resource versions go on rising.

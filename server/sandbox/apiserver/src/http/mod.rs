@@ -26,8 +26,15 @@ mod subresource;
 pub(crate) use inside::answer_inside;
 
 use crate::server::Server;
-use axum::{Router, extract::Request};
+use axum::{Router, body::Body, extract::Request};
+use http::{HeaderMap, Response};
+use machinery::ApiError;
 
 pub(crate) fn router(server: Server) -> Router {
     Router::new().fallback(move |request: Request| entry::handle(server.clone(), request))
+}
+
+/// A request that does not get as far as a server, refused as one would refuse it.
+pub fn refusal(error: &ApiError, headers: &HeaderMap, query: Option<&str>) -> Response<Body> {
+    respond::error(error, negotiate::plain(headers, query::Query::parse(query).get("pretty")))
 }

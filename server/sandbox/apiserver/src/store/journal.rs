@@ -7,13 +7,17 @@
 //! A frame is one atomic write: it holds everything that one request changed. It is handed to the kernel before the request is
 //! acknowledged, so that it survives the death of the process. A frame cut short at the end of the file was never acknowledged
 //! and is cut off; any other damage, in the last frame too, is an error that names file and offset.
+//!
+//! A snapshot is this file by a second name, as far as a record without operations that marks the place: `{"rv": …, "ops": [], "mark":
+//! "<its name>"}`. What was written is never written over, and a compaction makes another file.
 
 use super::{Event, State};
 use crate::client::ChangeKind;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::{
-    fs::{File, OpenOptions},
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
@@ -55,12 +59,16 @@ pub struct Operation<'a> {
 struct Record<'a> {
     rv: u64,
     ops: &'a [Operation<'a>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mark: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
 struct StoredRecord {
     rv: u64,
     ops: Vec<StoredOperation>,
+    #[serde(default)]
+    mark: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -83,10 +91,14 @@ impl<'a> Operation<'a> {
 
 /// Appends one frame to `out`.
 pub(super) fn encode_frame(out: &mut Vec<u8>, resource_version: u64, operations: &[Operation<'_>]) -> io::Result<()> {
+    encode_record(out, &Record { rv: resource_version, ops: operations, mark: None })
+}
+
+fn encode_record(out: &mut Vec<u8>, record: &Record<'_>) -> io::Result<()> {
     let start = out.len();
     out.extend_from_slice(MAGIC);
     out.extend_from_slice(&[0; 8]);
-    serde_json::to_writer(&mut *out, &Record { rv: resource_version, ops: operations })?;
+    serde_json::to_writer(&mut *out, record)?;
     let length = u32::try_from(out.len() - start - FRAME).map_err(|_| io::Error::other("a journal frame cannot exceed 4 GiB"))?;
     out[start + 4..start + 8].copy_from_slice(&length.to_le_bytes());
     let sum = checksum(length, &out[start + FRAME..]);
@@ -140,15 +152,17 @@ pub(super) struct Replayed {
     pub state: State,
     /// Length of what is good; the rest is a torn tail.
     pub good: usize,
+    /// The name of each mark, and the state there; the last one of a name counts.
+    pub marks: BTreeMap<String, State>,
     /// Objects written and removed on the way.
     operations: u64,
 }
 
 /// Reads all frames of `bytes` into a state.
 pub(super) fn replay(path: &Path, bytes: &[u8]) -> io::Result<Replayed> {
-    let mut operations = 0;
+    let (mut operations, mut marks) = (0, BTreeMap::new());
     if bytes.len() < HEADER.len() && HEADER.starts_with(bytes) {
-        return Ok(Replayed { state: State::default(), good: 0, operations });
+        return Ok(Replayed { state: State::default(), good: 0, marks, operations });
     }
     if !bytes.starts_with(HEADER) {
         return Err(damaged(path, 0, "not a cluster journal of this version"));
@@ -170,9 +184,12 @@ pub(super) fn replay(path: &Path, bytes: &[u8]) -> io::Result<Replayed> {
             state.replay(&operation.g, &operation.r, &operation.k, operation.o, record.rv);
         }
         state.raise(record.rv);
+        if let Some(mark) = record.mark {
+            marks.insert(mark, state.clone());
+        }
         offset += FRAME + payload.len();
     }
-    Ok(Replayed { state, good: offset, operations })
+    Ok(Replayed { state, good: offset, marks, operations })
 }
 
 impl Journal {
@@ -181,7 +198,7 @@ impl Journal {
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
-        let Replayed { state, mut good, operations } = replay(&path, &bytes)?;
+        let Replayed { state, mut good, operations, .. } = replay(&path, &bytes)?;
         if good < bytes.len() {
             tracing::warn!(file = %path.display(), offset = good, lost = bytes.len() - good, "cut an unfinished record off the journal");
             file.set_len(good as u64)?;
@@ -226,6 +243,19 @@ impl Journal {
         self.length > self.compacted * 2 + SLACK
     }
 
+    /// Gives the file a second name, `path`, that stands for what it holds now.
+    pub(super) fn link(&mut self, resource_version: u64, path: &Path) -> io::Result<()> {
+        let mut frame = Vec::new();
+        encode_record(&mut frame, &Record { rv: resource_version, ops: &[], mark: Some(&mark(path)) })?;
+        self.append(&frame, false)?;
+        let beside = beside(path);
+        remove(&beside)?;
+        fs::hard_link(&self.path, &beside)?;
+        fs::rename(&beside, path)?;
+        // Where `path` was a name of this file already, the rename has left both.
+        remove(&beside)
+    }
+
     /// Puts a file with the content `encoded` (from [`super::snapshot::encode`]) in this one's place, in one step.
     pub(super) fn replace(&mut self, encoded: &[u8]) -> io::Result<()> {
         let file = write_whole(&self.path, encoded)?;
@@ -238,18 +268,37 @@ impl Journal {
     }
 }
 
+/// What marks the place in a journal that the file `path` stands for.
+pub(super) fn mark(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
 /// Writes a file beside `path` and renames it there; the returned file is positioned at its end. Like each write it is handed to the
 /// kernel and does not wait for the disk, which only a loss of power would make necessary.
 pub(super) fn write_whole(path: &Path, content: &[u8]) -> io::Result<File> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    // As what is not finished is called in a cluster's folder: no snapshot has such a name.
-    name.push(".part");
-    let beside = path.with_file_name(name);
-    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&beside)?;
-    if let Err(error) = file.write_all(content).and_then(|()| std::fs::rename(&beside, path)) {
+    let beside = beside(path);
+    // What a crash left there may be another name of a journal: it is not written to.
+    remove(&beside)?;
+    let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(&beside)?;
+    if let Err(error) = file.write_all(content).and_then(|()| fs::rename(&beside, path)) {
         // The half-written neighbour is of no use; that it could not be removed changes nothing.
-        drop(std::fs::remove_file(&beside));
+        drop(remove(&beside));
         return Err(error);
     }
     Ok(file)
+}
+
+/// As what is not finished is called in a cluster's folder: no snapshot has such a name.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    path.with_file_name(name)
+}
+
+/// Removes a file that may be gone already.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }

@@ -1,7 +1,7 @@
 //! Snapshots: the state at one resource version, in memory and as a file in the journal's own format.
 
 use super::{
-    State,
+    State, Store,
     journal::{self, HEADER, Operation, Replayed},
 };
 use std::{
@@ -74,13 +74,41 @@ impl Snapshot {
         journal::write_whole(path, &encode(&self.content.state)).map(drop)
     }
 
-    /// Reads what [`Self::write_to`] wrote; a file that is cut or damaged is an error that names it and the offset.
+    /// Reads what [`Self::write_to`] or [`Store::snapshot_to`] left; a file that is cut or damaged is an error that names it and the
+    /// offset.
     pub fn read_from(path: &Path) -> io::Result<Self> {
         let bytes = std::fs::read(path)?;
-        let Replayed { state, good, .. } = journal::replay(path, &bytes)?;
+        let Replayed { state, good, mut marks, .. } = journal::replay(path, &bytes)?;
+        if let Some(marked) = marks.remove(&journal::mark(path)) {
+            return Ok(Self::new(marked));
+        }
+        let refuse = |why: String| Err(io::Error::new(io::ErrorKind::InvalidData, format!("{}: {why}", path.display())));
+        if let Some((other, _)) = marks.first_key_value() {
+            return refuse(format!("this is a journal with the snapshot {other:?} and none of this name"));
+        }
         if good == 0 || good < bytes.len() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{}: snapshot is cut at offset {good}", path.display())));
+            return refuse(format!("snapshot is cut at offset {good}"));
         }
         Ok(Self::new(state))
+    }
+}
+
+impl Store {
+    /// The present state, and a file that holds it. Where there is a journal that file is the journal itself, by a second name, and
+    /// costs neither time nor room; where a file can have one name only it is written whole.
+    pub fn snapshot_to(&self, path: &Path) -> io::Result<Snapshot> {
+        let mut writer = self.writer.lock();
+        let snapshot = Snapshot::new(self.state());
+        let linked = writer.journal.as_mut().map(|journal| journal.link(snapshot.resource_version, path));
+        drop(writer);
+        match linked {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                tracing::debug!(file = %path.display(), %error, "the journal has no second name here: the snapshot is written whole");
+                snapshot.write_to(path)?;
+            }
+            None => snapshot.write_to(path)?,
+        }
+        Ok(snapshot)
     }
 }

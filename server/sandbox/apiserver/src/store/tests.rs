@@ -282,6 +282,51 @@ fn a_snapshot_shares_its_objects_and_survives_as_a_file() {
 }
 
 #[test]
+fn a_snapshot_of_a_journal_is_its_second_name() {
+    use snapshot::Snapshot;
+    use std::{fs, os::unix::fs::MetadataExt};
+    let folder = tempfile::tempdir().unwrap();
+    let [journal, file, other] = ["journal", "first", "second"].map(|name| folder.path().join(name));
+    let inode = |path: &std::path::Path| fs::metadata(path).unwrap().ino();
+    let held = |path: &std::path::Path| names(&Snapshot::read_from(path).unwrap().content.state, None).join(" ");
+    let store = open(Some(journal.clone())).unwrap();
+    put(&store, "a", "one", "1");
+    assert_eq!(store.snapshot_to(&file).unwrap().len(), 1);
+    put(&store, "a", "two", "2");
+    store.snapshot_to(&other).unwrap();
+    put(&store, "a", "three", "3");
+    assert_eq!([inode(&file), inode(&other)], [inode(&journal); 2]);
+    assert_eq!([held(&file), held(&other)], ["a/one", "a/one a/two"]);
+
+    // The same name again is the newer state, also where the file is the same; a compaction leaves the old file to the snapshots.
+    store.snapshot_to(&file).unwrap();
+    assert_eq!(held(&file), "a/one a/three a/two");
+    for _ in 0..200 {
+        put(&store, "a", "one", &"x".repeat(100_000));
+    }
+    assert_ne!(inode(&journal), inode(&file), "the journal was compacted");
+    store.snapshot_to(&other).unwrap();
+    put(&store, "a", "four", "4");
+    assert_eq!([held(&file), held(&other)], ["a/one a/three a/two"; 2]);
+    assert_eq!(names(&open(Some(journal.clone())).unwrap().state(), None).len(), 4);
+
+    // A record that was not finished lies behind the mark. Under another name the file stands for nothing.
+    let mut bytes = fs::read(&journal).unwrap();
+    bytes.truncate(bytes.len() - 5);
+    fs::write(&other, &bytes).unwrap();
+    assert_eq!(held(&other), "a/one a/three a/two");
+    fs::copy(&other, folder.path().join("third")).unwrap();
+    let error = Snapshot::read_from(&folder.path().join("third")).unwrap_err().to_string();
+    assert!(error.contains("third: this is a journal with the snapshot \"second\" and none of this name"), "{error}");
+    // What a crash left beside a snapshot is another name of the journal, which must not be written to.
+    fs::hard_link(&journal, folder.path().join("fourth.part")).unwrap();
+    let before = fs::read(&journal).unwrap();
+    Snapshot::new(store.state()).write_to(&folder.path().join("fourth")).unwrap();
+    assert_eq!(fs::read(&journal).unwrap(), before);
+    assert!(!folder.path().join("fourth.part").exists());
+}
+
+#[test]
 fn restoring_over_a_living_store_shows_as_changes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cluster");

@@ -149,7 +149,7 @@ async fn write_until_killed(folder: &Path) {
             println!("wants rewind {state}");
             rewound.server.restore(&states[state]).unwrap();
             println!("done rewind {state} {}", rewound.server.snapshot().resource_version);
-            rewound.server.snapshot().write_to(&folder.join("snapshot")).unwrap();
+            rewound.server.snapshot_to(&folder.join("snapshot")).unwrap();
             for _ in 0..5 {
                 written.changed().await.unwrap();
             }
@@ -337,7 +337,7 @@ async fn write_until_full(folder: &Path) {
         kit.post(MAPS, map(&format!("m{n}"), n, 20_000)).await.expect(201);
     }
     let snapshot = folder.join("snapshot");
-    kit.server.snapshot().write_to(&snapshot).unwrap();
+    kit.server.snapshot_to(&snapshot).unwrap();
     let before = kit.server.snapshot().resource_version;
     let large = map("m7", 7, 40_000);
     let refused = kit.post(MAPS, large.clone()).await.expect(500).json();
@@ -354,7 +354,7 @@ async fn write_until_full(folder: &Path) {
     let (full, most) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
     assert!(full < most);
     setrlimit(Resource::RLIMIT_FSIZE, 100, most).unwrap();
-    assert!(kit.server.snapshot().write_to(&snapshot).is_err());
+    assert!(kit.server.snapshot_to(&snapshot).is_err());
     assert!(kit.server.restore(&empty).is_err());
     assert_eq!(Snapshot::read_from(&snapshot).unwrap().resource_version, before, "the old snapshot stays");
     assert_eq!(kit.server.snapshot().resource_version, before, "nothing was rewound");
