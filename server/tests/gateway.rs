@@ -15,6 +15,7 @@ use server::gateway::listener::{self, ConnectionLimits};
 use server::gateway::{Gateway, Limits, Tls, tools::Tools};
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -192,8 +193,17 @@ async fn bodies_are_bounded_whether_announced_or_not() {
     let announced = Request::post(&path).header("authorization", format!("Bearer {token}")).header("content-length", "1001");
     let (status, body) = read(door.gateway.answer(announced.body(Body::from("x".repeat(1001))).unwrap()).await).await;
     assert_eq!((status.as_u16(), body["reason"].as_str()), (413, Some("RequestEntityTooLarge")));
-    let chunks = futures::stream::iter((0..50).map(|_| Ok::<_, std::io::Error>(bytes::Bytes::from_static(&[b'x'; 100]))));
-    assert_eq!(door.ask("POST", &path, &token, Body::from_stream(chunks)).await.0, 413);
+    // Whatever the answer, a client that is still sending is heard to its end first: else it might never see the answer.
+    for (path, token, code) in [(&*path, &*token, 413), (&*path, "wrong", 401), ("/nowhere", "", 404)] {
+        let sent = Arc::new(AtomicUsize::new(0));
+        let count = sent.clone();
+        let chunks = futures::stream::iter((0..50).map(move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, std::io::Error>(bytes::Bytes::from_static(&[b'x'; 100]))
+        }));
+        assert_eq!(door.ask("POST", path, token, Body::from_stream(chunks)).await.0, code, "{path}");
+        assert_eq!(sent.load(Ordering::Relaxed), 50, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use crate::gateway::access::{Access, Admission, Extension, Refusal};
 use crate::gateway::audit::{AuditRow, AuditSink};
 use crate::gateway::request::{self, RequestInfo};
+use crate::gateway::rest;
 use crate::gateway::token;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
@@ -12,7 +13,6 @@ use machinery::{ApiError, Clock};
 use provision::Body;
 use serde::Deserialize;
 use std::{convert::Infallible, num::NonZeroU32, sync::Arc, time::Duration};
-use tower_http::timeout::TimeoutBody;
 
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -87,6 +87,15 @@ impl Gateway {
     }
 
     pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let (request, rest) = rest::keep(request, self.limits.body_pause);
+        let response = self.decide(request).await;
+        if let Some(rest) = rest {
+            rest.drain().await;
+        }
+        response
+    }
+
+    async fn decide(&self, request: Request<Body>) -> Response<Body> {
         let path = request.uri().path().to_owned();
         if path == "/healthz" {
             return Response::new(Body::from("ok"));
@@ -134,7 +143,7 @@ impl Gateway {
         response
     }
 
-    /// The request as the cluster gets it: without prefix and credentials, its body bounded in size and in patience.
+    /// The request as the cluster gets it: without prefix and credentials, its body bounded in size.
     fn prepare(&self, request: Request<Body>, rest: &str) -> Result<Request<Body>, ApiError> {
         let announced =
             request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok()).unwrap_or(0);
@@ -148,7 +157,7 @@ impl Gateway {
         parts.headers.remove(header::AUTHORIZATION);
         parts.headers.remove(header::COOKIE);
         let upgrade = parts.headers.contains_key(header::UPGRADE);
-        let body = if upgrade { body } else { Body::new(TimeoutBody::new(self.limits.body_pause, Limited::new(body, self.limits.body))) };
+        let body = if upgrade { body } else { Body::new(Limited::new(body, self.limits.body)) };
         Ok(Request::from_parts(parts, body))
     }
 

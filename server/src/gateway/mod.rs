@@ -12,6 +12,7 @@ pub mod audit;
 pub mod door;
 pub mod listener;
 pub mod request;
+pub mod rest;
 pub mod tls;
 pub mod token;
 pub mod tools;
