@@ -126,7 +126,7 @@ impl Quantity {
                 let kept = if drop - spare > length { 0 } else { number(digits.take(keep)) };
                 let scale = power(10, u32::try_from(spare).unwrap_or(0));
                 let lifted = kept.saturating_mul(factor);
-                lifted / scale + i128::from(lost || lifted % scale != 0)
+                (lifted / scale).saturating_add(i128::from(lost || lifted % scale != 0))
             }
         };
         if format == QuantityFormat::BinarySi {
