@@ -62,6 +62,28 @@ fn settling_moves_simulated_time_to_what_comes_due() {
     assert_eq!(cluster.client().list(gvr::JOBS, Some("default")).len(), 1);
 }
 
+/// Everything of a cluster has a hand on its clock: when nobody else has, nothing is left of it.
+#[test]
+fn nothing_is_left_of_a_cluster_that_was_deleted() {
+    let (options, clock) = options(None);
+    let sandbox = Sandbox::new(options).unwrap();
+    let spec = ClusterSpec { run_unknown_images: true, ..ClusterSpec::default() };
+    let mut hands = Vec::new();
+    for _ in 0..2 {
+        hands.push(Arc::strong_count(&clock));
+        let cluster = sandbox.create("one", &spec).unwrap();
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "default"},
+                         "spec": {"containers": [{"name": "c", "image": "busybox:1.37", "command": ["sh", "-c", "sleep 1000 & wait"]}]}});
+        cluster.client().create(gvr::PODS, pod).unwrap();
+        cluster.settle_manually(Duration::from_secs(10));
+        assert_eq!(cluster.client().get(gvr::PODS, "default", "p").unwrap()["status"]["phase"], "Running");
+        drop(cluster);
+        sandbox.delete("one").unwrap();
+    }
+    // The first cluster left the template.
+    assert_eq!(hands[1], Arc::strong_count(&clock));
+}
+
 #[test]
 fn what_was_acknowledged_is_there_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();

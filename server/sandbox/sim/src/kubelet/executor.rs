@@ -194,6 +194,12 @@ impl Tasks {
         drop(task);
     }
 
+    /// Ends all of them. Processes hold what they run on, which holds them: without this nothing of a cluster would ever be let go.
+    pub fn end(&self) {
+        let all = std::mem::take(&mut *self.all.lock());
+        drop(all);
+    }
+
     pub fn is_due(&self) -> bool {
         self.any.load(Ordering::SeqCst)
     }

@@ -80,8 +80,9 @@ impl Kubelet {
 
     /// Over a cluster that another process ran before.
     #[must_use]
-    pub fn rebooted(self) -> Self {
-        Self { rebooted: true, ..self }
+    pub fn rebooted(mut self) -> Self {
+        self.rebooted = true;
+        self
     }
 
     /// Has everything written to the disk.
@@ -232,6 +233,15 @@ impl Kubelet {
         if let Err(error) = self.runtime.client.create(gvr::PODS, pod) {
             tracing::debug!(%error, "a mirror pod was not made again");
         }
+    }
+}
+
+impl Drop for Kubelet {
+    /// Pods and processes hold what they run on.
+    fn drop(&mut self) {
+        self.runtime.tasks.end();
+        let pods = std::mem::take(&mut *self.runtime.pods.lock());
+        drop(pods);
     }
 }
 
