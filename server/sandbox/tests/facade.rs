@@ -112,6 +112,8 @@ fn what_was_acknowledged_is_there_after_a_restart() {
     assert!(cluster.client().get(gvr::CONFIG_MAPS, "default", "after").is_none());
     assert!(matches!(cluster.restore("nope"), Err(SandboxError::NoSnapshot { .. })));
     assert!(matches!(cluster.snapshot("../x"), Err(SandboxError::BadSnapshotName(_))));
+    // Another file in its place: the snapshot itself is the journal by a second name.
+    fs::remove_file(folder.path().join("one/snapshots/step-1")).unwrap();
     fs::write(folder.path().join("one/snapshots/step-1"), "no snapshot").unwrap();
     drop((cluster, sandbox));
     let cluster = Sandbox::new(options(Some(folder.path())).0).unwrap().open("one").unwrap();
