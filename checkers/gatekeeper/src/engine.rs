@@ -2,7 +2,7 @@
 
 use crate::{
     Constraint, Finding, Invalid, Inventory, Matchable, Review, Template,
-    rego::{Data, Providers},
+    rego::{Data, Failure, Providers},
     template::Source,
 };
 use machinery::object;
@@ -25,7 +25,7 @@ pub struct Violation {
     pub details: Value,
 }
 
-/// A program gave something that is no violation; Gatekeeper answers the request with this error.
+/// A program gave something that is no violation, or could not be run; Gatekeeper answers the request with this error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind}: {message}")]
 pub struct ReviewError {
@@ -141,7 +141,8 @@ impl Engine {
                             }
                         }
                         // What cannot be judged counts as violated.
-                        Err(why) => violations.push(violation(why, Value::Null)),
+                        Err(Failure::OfProgram(why)) => violations.push(violation(why, Value::Null)),
+                        Err(Failure::NotRun(message)) => return Err(ReviewError { kind: constraint.kind.clone(), message }),
                     }
                 }
             }

@@ -39,6 +39,16 @@ impl Regexp {
         self.0.captures(text)
     }
 
+    /// The matches one after the other, no more than `most`.
+    pub fn captures_iter<'t>(&self, text: &'t str, most: usize) -> impl Iterator<Item = Captures<'t>> {
+        self.0.captures_iter(text).take(most)
+    }
+
+    /// The texts that match one after the other, no more than `most`.
+    pub fn find_all<'t>(&self, text: &'t str, most: usize) -> Vec<&'t str> {
+        self.0.find_iter(text).take(most).map(|found| found.as_str()).collect()
+    }
+
     /// `$1`, `${1}` and `$name` in the replacement stand for groups.
     pub fn replace_all(&self, text: &str, replacement: &str) -> String {
         self.0.replace_all(text, |captures: &Captures<'_>| expand(captures, replacement)).into_owned()

@@ -79,11 +79,12 @@ pub(super) fn explain(error: &anyhow::Error) -> Option<String> {
     }
 }
 
-/// Runs an evaluation where there is room for values and rules that lie deep in one another: most of it is never touched, and costs nothing.
+/// Runs an evaluation where there is room for values and rules that lie deep in one another: most of it is never touched, and costs
+/// nothing. [`super::check`] bounds how deep rules may call each other. The error says why nothing was run.
 pub(super) fn with_room<T: Send>(run: impl FnOnce() -> T + Send) -> Result<T, String> {
-    let in_vain = || "there is no room to run the program".to_owned();
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(ROOM).spawn_scoped(scope, run).map_err(|_| in_vain())?;
-        thread.join().map_err(|_| in_vain())
+        let thread = std::thread::Builder::new().stack_size(ROOM).spawn_scoped(scope, run);
+        let thread = thread.map_err(|error| format!("there is no room to run the program: {error}"))?;
+        thread.join().map_err(|_| "the interpreter gave up".to_owned())
     })
 }

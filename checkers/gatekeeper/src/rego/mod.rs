@@ -42,6 +42,15 @@ pub(crate) struct Found {
     pub details: Value,
 }
 
+/// Why a program found nothing.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The program itself cannot be judged.
+    OfProgram(String),
+    /// It was not run, which says nothing about the program.
+    NotRun(String),
+}
+
 /// A compiled program.
 #[derive(Debug)]
 pub(crate) struct Program {
@@ -94,9 +103,10 @@ impl Program {
         self.ready = OnceLock::new();
     }
 
-    /// Runs the program. The error says why it could not be judged.
-    pub fn run(&self, review: &Value, parameters: &Value, data: &Data, inventory: &Inventory) -> Result<Vec<Found>, String> {
-        limits::with_room(|| self.run_here(review, parameters, data, inventory))?
+    /// Runs the program.
+    pub fn run(&self, review: &Value, parameters: &Value, data: &Data, inventory: &Inventory) -> Result<Vec<Found>, Failure> {
+        let outcome = limits::with_room(|| self.run_here(review, parameters, data, inventory));
+        outcome.map_err(Failure::NotRun)?.map_err(Failure::OfProgram)
     }
 
     fn run_here(&self, review: &Value, parameters: &Value, data: &Data, inventory: &Inventory) -> Result<Vec<Found>, String> {

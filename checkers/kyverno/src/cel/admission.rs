@@ -2,18 +2,18 @@
 //! binding counts too.
 
 use super::{
-    eval::{Program, Run},
     kinds::Kinds,
     library::Library,
     matching::{matches, rules},
     mutating::patched,
-    policy::{Judge, conditions, invalid, run_of, text},
+    policy::{Judge, conditions, invalid, program, run_of, text},
     request::{Request, text_at},
-    value::of_json,
 };
 use crate::{Evidence, RuleResult, RuleType, Status};
-use kube_cel::cel::Value as Cel;
-use machinery::selector::LabelSelector;
+use machinery::{
+    cel::{Run, Value as Cel, value::of_json},
+    selector::LabelSelector,
+};
 use serde_json::{Value, json};
 
 /// How match conditions came out.
@@ -122,7 +122,7 @@ impl Judge<'_> {
         let library = Library::new(evidence, kinds, "");
         let mut run = self.begun(&library, params.as_ref())?;
         for (index, validation) in rules(&spec["validations"]).iter().enumerate() {
-            let program = Program::parse(text(validation, "expression"))
+            let program = program(text(validation, "expression"))
                 .map_err(|error| Met::Failed(invalid("spec.validations", index, "expression", &error)))?;
             match run.run(&program) {
                 Ok(Cel::Bool(true)) => {}
@@ -140,7 +140,7 @@ impl Judge<'_> {
 
 pub(super) fn message(run: &mut Run<'_>, validation: &Value) -> String {
     let expression = text(validation, "messageExpression");
-    let made = Program::parse(expression).and_then(|program| run.run(&program));
+    let made = program(expression).and_then(|program| run.run(&program));
     if let (false, Ok(Cel::String(message))) = (expression.is_empty(), made) {
         let message = message.trim();
         if !message.is_empty() && !message.contains('\n') {

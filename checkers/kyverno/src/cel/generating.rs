@@ -1,15 +1,15 @@
 //! GeneratingPolicy and NamespacedGeneratingPolicy.
 
 use super::{
-    eval::{Program, Run},
     kinds::Kinds,
     library::Library,
     matching::{matches, rules},
-    policy::{Exempt, Judge, annotations, conditions, exceptions, exempt, holds, invalid, run_of, text},
+    policy::{Exempt, Judge, annotations, conditions, exceptions, exempt, holds, invalid, program, run_of, text},
     request::{Request, text_at},
     template,
 };
 use crate::{Evidence, RuleResult, RuleType, Status};
+use machinery::cel::Run;
 use serde_json::Value;
 
 pub(super) fn apply(policy: &Value, request: &Request, evidence: &Evidence, kinds: &Kinds<'_>) -> Vec<RuleResult> {
@@ -47,11 +47,10 @@ impl Judge<'_> {
         }
         for (index, generation) in rules(&spec["generate"]).iter().enumerate() {
             if generation["template"].is_object() {
-                self.made_from_template(&mut run, &generation["template"])?;
+                self.made_from_template(&mut run, &library, &generation["template"])?;
                 continue;
             }
-            let program =
-                Program::parse(text(generation, "expression")).map_err(|error| invalid("spec.generate", index, "expression", &error))?;
+            let program = program(text(generation, "expression")).map_err(|error| invalid("spec.generate", index, "expression", &error))?;
             run.run(&program)?;
         }
         annotations(&mut run, spec)?;
@@ -61,7 +60,7 @@ impl Judge<'_> {
     }
 
     /// Objects of a policy in a namespace are in that namespace.
-    fn made_from_template(&self, run: &mut Run<'_>, template: &Value) -> Result<(), String> {
+    fn made_from_template(&self, run: &mut Run<'_>, library: &Library<'_>, template: &Value) -> Result<(), String> {
         let objects = template::render(template, run).map_err(|error| format!("failed to render generation template: {error}"))?;
         let own = text_at(self.policy, "/metadata/namespace");
         for object in objects {
@@ -75,7 +74,7 @@ impl Judge<'_> {
                     ));
                 }
             };
-            run.library.add(&namespace, std::iter::once(object))?;
+            library.add(&namespace, std::iter::once(object))?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! References to images as go-containerregistry reads them: `nginx` is `index.docker.io/library/nginx:latest`.
 
-use kube_cel::cel::objects::Opaque;
+use machinery::cel::Opaque;
 
 const DEFAULT_REGISTRY: &str = "index.docker.io";
 

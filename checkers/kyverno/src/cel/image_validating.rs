@@ -2,19 +2,21 @@
 
 use super::{
     autogen,
-    eval::{Answer, Program, Run},
     image_ref::ImageRef,
     kinds::Kinds,
     library::Library,
     matching::{matches, rules},
-    policy::{Exempt, Judge, annotations, conditions, exceptions, exempt, holds, invalid, run_of, text},
+    policy::{Exempt, Judge, annotations, conditions, exceptions, exempt, holds, invalid, program, run_of, text},
     request::{Request, text_at},
-    value::{of_json, printed, string, to_json},
 };
 use crate::{Evidence, RuleResult, RuleType, Status};
-use kube_cel::cel::Value as Cel;
+use machinery::cel::{
+    Answer, Run, Value as Cel,
+    cost::BUDGET,
+    value::{of_json, printed, string, to_json},
+};
 use serde_json::{Map, Value, json};
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 
 /// What the functions of these policies know.
 #[derive(Debug)]
@@ -89,9 +91,9 @@ fn takes(references: &[Value], image: &str, library: &Library<'_>) -> Result<boo
     for reference in references {
         let taken = match text(reference, "glob") {
             "" => {
-                let mut run = Run::new(library, BTreeMap::new());
+                let mut run = Run::new(library, Arc::default(), BUDGET);
                 run.set("ref", string(image));
-                matches!(run.run(&Program::parse(text(reference, "expression"))?)?, Cel::Bool(true))
+                matches!(run.run(&program(text(reference, "expression"))?)?, Cel::Bool(true))
             }
             glob => kyverno_jmespath::wildcard::matches(glob, image),
         };
@@ -151,7 +153,7 @@ fn extracted(run: &mut Run<'_>, spec: &Value, request: &Request) -> Result<BTree
         }
     }
     for (index, extractor) in rules(&spec["images"]).iter().enumerate() {
-        let program = Program::parse(text(extractor, "expression")).map_err(|error| invalid("spec.images", index, "expression", &error))?;
+        let program = program(text(extractor, "expression")).map_err(|error| invalid("spec.images", index, "expression", &error))?;
         match to_json(&run.run(&program)?) {
             Value::Array(items) => {
                 let items = items.iter().filter_map(Value::as_str).map(str::to_owned).collect();
@@ -202,7 +204,7 @@ impl Judge<'_> {
         }
         for (index, validation) in rules(&spec["validations"]).iter().enumerate() {
             let program =
-                Program::parse(text(validation, "expression")).map_err(|error| invalid("spec.validations", index, "expression", &error))?;
+                program(text(validation, "expression")).map_err(|error| invalid("spec.validations", index, "expression", &error))?;
             match run.run(&program)? {
                 Cel::Bool(true) => {}
                 Cel::Bool(false) => {

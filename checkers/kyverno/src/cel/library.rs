@@ -1,15 +1,15 @@
 //! Kyverno's functions: `resource`, `http`, `globalContext`, `generator`, `image`, `hash`, `json`, `yaml`, `time` and the rest, answered
 //! from the evidence. Names with a small letter and with a capital are the same (`resource.get`, `resource.Get`).
 
-use super::{
-    eval::{Answer, standard},
-    image_ref::ImageRef,
-    kinds::Kinds,
-    value::{as_key, map, of_json, string, to_json},
-};
+use super::{image_ref::ImageRef, kinds::Kinds};
 use crate::Evidence;
-use kube_cel::cel::Value as Cel;
+use go_regexp::Regexp;
 use kyverno_jmespath::Env;
+use machinery::cel::{
+    Answer, Host, Value as Cel,
+    cost::OVER_LIMIT,
+    value::{self, as_key, map, of_json, string, timestamp, to_json},
+};
 use serde_json::{Value, json};
 use std::{
     cell::{Cell, RefCell},
@@ -34,18 +34,26 @@ pub(super) struct Library<'a> {
     seed: Cell<u64>,
 }
 
+impl Host for Library<'_> {
+    fn has_functions(&self, name: &str) -> bool {
+        matches!(name, "resource" | "http" | "globalContext" | "generator" | "image" | "json" | "yaml")
+    }
+
+    fn call(&self, name: &str, arguments: &[Cel]) -> Option<Answer> {
+        self.answer(name, arguments)
+    }
+
+    fn variable_failed(&self, _name: &str, error: String) -> String {
+        error
+    }
+}
+
 impl<'a> Library<'a> {
     pub fn new(evidence: &'a Evidence, kinds: &'a Kinds<'a>, namespace: &str) -> Self {
         Self { evidence, kinds, namespace: namespace.to_owned(), generated: RefCell::default(), images: None, seed: Cell::new(1) }
     }
 
-    /// Whether a name stands for an object with functions.
-    pub fn is_context(name: &str) -> bool {
-        matches!(name, "resource" | "http" | "globalContext" | "generator" | "image" | "json" | "yaml")
-    }
-
-    /// Calls one of Kyverno's functions; nothing where there is none of the name.
-    pub fn call(&self, name: &str, arguments: &[Cel]) -> Option<Answer> {
+    fn answer(&self, name: &str, arguments: &[Cel]) -> Option<Answer> {
         Some(match (name, arguments) {
             ("resource.get" | "resource.Get", arguments) => self.get(arguments),
             ("resource.list" | "resource.List", arguments) => self.list(arguments),
@@ -71,8 +79,8 @@ impl<'a> Library<'a> {
                 let shift = 10_f64.powi(i32::try_from(*places).unwrap_or(i32::MAX));
                 Ok(Cel::Float((number * shift).round() / shift))
             }
-            ("time.now", []) => standard("timestamp", false, vec![string(&self.evidence.now.to_string())]),
-            ("time.toCron", [time @ Cel::Timestamp(_)]) => self.in_jmespath("time_to_cron(@)", &string(&super::value::printed(time))),
+            ("time.now", []) => timestamp(&self.evidence.now.to_string()),
+            ("time.toCron", [time @ Cel::Timestamp(_)]) => self.in_jmespath("time_to_cron(@)", &string(&value::printed(time))),
             ("time.truncate", [time @ Cel::Timestamp(_), length @ Cel::Duration(_)]) => self.truncated(time, length),
             ("listObjToMap" | "transform.listObjToMap", [Cel::List(keys), Cel::List(values), key, value]) => {
                 zipped(keys, values, key, value)
@@ -108,7 +116,7 @@ impl<'a> Library<'a> {
     fn place(&self, arguments: &[Cel]) -> Result<(Place, Vec<Cel>), String> {
         let (mut place, rest) = match arguments {
             [Cel::Map(gvr), rest @ ..] => {
-                let field = |name: &str| gvr.map.get(&super::value::key(name)).map(super::value::printed).unwrap_or_default();
+                let field = |name: &str| gvr.map.get(&value::key(name)).map(value::printed).unwrap_or_default();
                 let place =
                     Place { group: field("Group"), version: field("Version"), resource: field("Resource"), namespace: String::new() };
                 (place, rest)
@@ -162,21 +170,21 @@ impl<'a> Library<'a> {
         let (place, rest) = self.place(arguments)?;
         let labels = match rest.as_slice() {
             [] => Vec::new(),
-            [Cel::Map(labels)] => super::value::sorted(labels),
+            [Cel::Map(labels)] => value::sorted(labels),
             _ => return Err("no such overload".to_owned()),
         };
         let labelled = |object: &&Value| {
             labels.iter().all(|(key, value)| {
                 let given = object.pointer("/metadata/labels").and_then(Value::as_object);
                 given.is_some_and(|given| {
-                    let name = super::value::printed(&super::value::of_key(key.clone()));
-                    given.get(&name).and_then(Value::as_str) == Some(super::value::printed(value).as_str())
+                    let name = value::printed(&value::of_key(key.clone()));
+                    given.get(&name).and_then(Value::as_str) == Some(value::printed(value).as_str())
                 })
             })
         };
         let items: Vec<Cel> = self.objects(&place).filter(labelled).map(of_json).collect();
-        let entries = [("apiVersion", string("v1")), ("kind", string("List")), ("items", super::value::list(items))];
-        Ok(map(entries.into_iter().map(|(name, value)| (super::value::key(name), value)).collect()))
+        let entries = [("apiVersion", string("v1")), ("kind", string("List")), ("items", value::list(items))];
+        Ok(map(entries.into_iter().map(|(name, value)| (value::key(name), value)).collect()))
     }
 
     /// An object that is sent comes back as it is, unless the evidence has an answer.
@@ -290,8 +298,10 @@ impl<'a> Library<'a> {
 
     fn truncated(&self, time: &Cel, length: &Cel) -> Answer {
         let given = Value::Array(vec![to_json(time), to_json(length)]);
-        let cut = self.in_jmespath("time_truncate([0], [1])", &of_json(&given))?;
-        standard("timestamp", false, vec![cut])
+        match self.in_jmespath("time_truncate([0], [1])", &of_json(&given))? {
+            Cel::String(cut) => timestamp(&cut),
+            other => Ok(other),
+        }
     }
 }
 
@@ -321,7 +331,7 @@ fn service_account(user: &str) -> Cel {
     let account = user.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
     let (namespace, name) = account.unwrap_or_default();
     let fields = [("Name", name), ("Namespace", namespace), ("name", name), ("namespace", namespace)];
-    map(fields.into_iter().map(|(field, value)| (super::value::key(field), string(value))).collect())
+    map(fields.into_iter().map(|(field, value)| (value::key(field), string(value))).collect())
 }
 
 fn zipped(keys: &[Cel], values: &[Cel], key: &Cel, value: &Cel) -> Answer {
@@ -344,10 +354,10 @@ fn zipped(keys: &[Cel], values: &[Cel], key: &Cel, value: &Cel) -> Answer {
 
 /// The replacement's `\1` stands for a group.
 fn regex_replace(text: &str, pattern: &str, new: &str, most: Option<usize>) -> Answer {
-    let regex = compiled(pattern)?;
+    let regexp = Regexp::unanchored(pattern)?;
     let mut out = String::new();
     let mut end = 0;
-    for captures in regex.captures_iter(text).take(most.unwrap_or(usize::MAX)) {
+    for captures in regexp.captures_iter(text, most.unwrap_or(usize::MAX)) {
         let Some(whole) = captures.get(0) else { continue };
         out += &text[end..whole.start()];
         end = whole.end();
@@ -367,7 +377,7 @@ fn regex_replace(text: &str, pattern: &str, new: &str, most: Option<usize>) -> A
             }
         }
         if out.len() > 1 << 20 {
-            return Err("operation cancelled: actual cost limit exceeded".to_owned());
+            return Err(OVER_LIMIT.to_owned());
         }
     }
     out += &text[end..];
@@ -375,19 +385,13 @@ fn regex_replace(text: &str, pattern: &str, new: &str, most: Option<usize>) -> A
 }
 
 fn extract(text: &str, pattern: &str) -> Answer {
-    let regex = compiled(pattern)?;
-    let found = regex.captures(text).and_then(|captures| captures.get(1).or_else(|| captures.get(0)));
-    Ok(found.map_or_else(super::value::none, |found| super::value::some(string(found.as_str()))))
+    let regexp = Regexp::unanchored(pattern)?;
+    let found = regexp.captures_iter(text, 1).next().and_then(|captures| captures.get(1).or_else(|| captures.get(0)));
+    Ok(found.map_or_else(value::none, |found| value::some(string(found.as_str()))))
 }
 
 fn extract_all(text: &str, pattern: &str) -> Answer {
-    let regex = compiled(pattern)?;
-    let found = regex.captures_iter(text).filter_map(|captures| captures.get(1).or_else(|| captures.get(0)));
-    Ok(super::value::list(found.map(|found| string(found.as_str())).collect()))
-}
-
-fn compiled(pattern: &str) -> Result<regex::Regex, String> {
-    let translated = go_regexp::translate(pattern).map_err(|problem| format!("error parsing regexp: {problem}"))?;
-    let built = regex::RegexBuilder::new(&translated).size_limit(1 << 20).build();
-    built.map_err(|_| format!("error parsing regexp: invalid pattern: `{pattern}`"))
+    let regexp = Regexp::unanchored(pattern)?;
+    let found = regexp.captures_iter(text, usize::MAX).filter_map(|captures| captures.get(1).or_else(|| captures.get(0)));
+    Ok(value::list(found.map(|found| string(found.as_str())).collect()))
 }

@@ -2,13 +2,12 @@
 //! namespace, and Kubernetes' own admission policies.
 //!
 //! ```text
-//! policy, Request ──matching──► run: match conditions, exceptions, variables ──eval, library──► RuleResult
+//! policy, Request ──matching──► run: match conditions, exceptions, variables ──machinery::cel, library──► RuleResult
 //! ```
 
 mod admission;
 mod autogen;
 mod deleting;
-mod eval;
 mod generating;
 mod image_ref;
 mod image_validating;
@@ -23,7 +22,6 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod validating;
-mod value;
 
 use crate::{evidence::Evidence, result::RuleResult, trigger::Trigger};
 pub(crate) use subrule::{Outcome, judge};

@@ -2,15 +2,17 @@
 
 use super::{
     autogen,
-    eval::{Program, Run},
     kinds::Kinds,
     library::Library,
     matching::{matches, rules},
-    policy::{Exempt, Judge, annotations, conditions, exceptions, exempt, holds, invalid, run_of, text},
+    policy::{Exempt, Judge, annotations, conditions, exceptions, exempt, holds, invalid, program, run_of, text},
     request::{Request, text_at},
-    value::{of_json, to_json},
 };
 use crate::{Evidence, RuleResult, RuleType, Status, trigger::KindOf};
+use machinery::cel::{
+    Run,
+    value::{of_json, to_json},
+};
 use serde_json::{Value, json};
 
 /// Applies one policy; `object` is left as the policy mutates it.
@@ -128,7 +130,7 @@ pub(super) fn patched(run: &mut Run<'_>, mutations: &Value, object: &Value, kind
             continue;
         }
         let path = format!("spec.mutations[{index}].{field}");
-        let program = Program::parse(text(&mutation[field], "expression")).map_err(|error| invalid(&path, index, "expression", &error))?;
+        let program = program(text(&mutation[field], "expression")).map_err(|error| invalid(&path, index, "expression", &error))?;
         let made = to_json(&run.run(&program)?);
         object = if is_patch { json_patched(&object, &made)? } else { merged(&object, &made, kind)? };
         run.set("object", of_json(&object));

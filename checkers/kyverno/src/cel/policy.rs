@@ -1,21 +1,48 @@
 //! What the kinds of policies have in common: match conditions, variables, audit annotations, exceptions.
 
 use super::{
-    eval::{Program, Run},
     library::Library,
     matching::rules,
     request::{Request, text_at},
-    value::{key, list, map, printed, string},
 };
 use crate::{Evidence, RuleResult, RuleType, Status};
-use kube_cel::cel::Value as Cel;
+use machinery::cel::{
+    Program, Run, Value as Cel, Variables,
+    cost::BUDGET,
+    value::{key, list, map, printed, string},
+};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+/// How many parsed expressions each thread keeps.
+const KEPT: usize = 256;
 
 /// A named condition.
 #[derive(Debug)]
 pub(super) struct Condition {
     pub program: Program,
+}
+
+/// A parsed expression; the same ones come again for every object.
+pub(super) fn program(source: &str) -> Result<Program, String> {
+    thread_local! {
+        static PROGRAMS: RefCell<HashMap<String, Program>> = RefCell::default();
+    }
+    if let Some(known) = PROGRAMS.with_borrow(|programs| programs.get(source).cloned()) {
+        return Ok(known);
+    }
+    let program = Program::parse(source)?;
+    PROGRAMS.with_borrow_mut(|programs| {
+        if programs.len() >= KEPT {
+            programs.clear();
+        }
+        programs.insert(source.to_owned(), program.clone());
+    });
+    Ok(program)
 }
 
 pub(super) fn text<'a>(value: &'a Value, field: &str) -> &'a str {
@@ -26,7 +53,7 @@ pub(super) fn text<'a>(value: &'a Value, field: &str) -> &'a str {
 pub(super) fn conditions(value: &Value, path: &str) -> Result<Vec<Condition>, String> {
     let mut compiled = Vec::new();
     for (index, condition) in rules(value).iter().enumerate() {
-        let program = Program::parse(text(condition, "expression")).map_err(|error| invalid(path, index, "expression", &error))?;
+        let program = program(text(condition, "expression")).map_err(|error| invalid(path, index, "expression", &error))?;
         compiled.push(Condition { program });
     }
     Ok(compiled)
@@ -36,11 +63,10 @@ pub(super) fn invalid(path: &str, index: usize, field: &str, error: &str) -> Str
     format!("{path}[{index}].{field}: Invalid value: {error}")
 }
 
-pub(super) fn variables(spec: &Value) -> Result<BTreeMap<String, Program>, String> {
-    let mut compiled = BTreeMap::new();
+fn variables(spec: &Value) -> Result<Variables, String> {
+    let mut compiled = Variables::new();
     for (index, variable) in rules(&spec["variables"]).iter().enumerate() {
-        let program =
-            Program::parse(text(variable, "expression")).map_err(|error| invalid("spec.variables", index, "expression", &error))?;
+        let program = program(text(variable, "expression")).map_err(|error| invalid("spec.variables", index, "expression", &error))?;
         compiled.insert(text(variable, "name").to_owned(), program);
     }
     Ok(compiled)
@@ -65,7 +91,7 @@ pub(super) fn annotations(run: &mut Run<'_>, spec: &Value) -> Result<BTreeMap<St
     let mut written = BTreeMap::new();
     for (index, annotation) in rules(&spec["auditAnnotations"]).iter().enumerate() {
         let name = text(annotation, "key");
-        let program = Program::parse(text(annotation, "valueExpression"))
+        let program = program(text(annotation, "valueExpression"))
             .map_err(|error| invalid("spec.auditAnnotations", index, "valueExpression", &error))?;
         match run.run(&program) {
             Ok(Cel::String(value)) if value.is_empty() => {}
@@ -167,7 +193,7 @@ impl Judge<'_> {
 
 /// A run with the request's variables and the policy's own.
 pub(super) fn run_of<'a>(library: &'a Library<'a>, request: &Request, spec: &Value) -> Result<Run<'a>, String> {
-    let mut run = Run::new(library, variables(spec)?);
+    let mut run = Run::new(library, Arc::new(variables(spec)?), BUDGET);
     for (name, value) in request.inputs() {
         run.set(name, value);
     }

@@ -1,11 +1,8 @@
 //! The admission request that the policies judge: what it is about, who sends it, and the variables that expressions see of it.
 
-use super::{
-    kinds::{Kinds, namespace_of},
-    value::of_json,
-};
+use super::kinds::{Kinds, namespace_of};
 use crate::{Evidence, Operation, Trigger, trigger::KindOf};
-use kube_cel::cel::Value as Cel;
+use machinery::cel::{Value as Cel, value::of_json};
 use serde_json::{Map, Value, json};
 
 #[derive(Debug, Clone)]

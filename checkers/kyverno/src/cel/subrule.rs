@@ -2,16 +2,14 @@
 
 use super::{
     admission::message,
-    eval::Program,
     kinds::Kinds,
     library::Library,
     matching::rules,
-    policy::{conditions, holds, run_of, text},
+    policy::{conditions, holds, program, run_of, text},
     request::Request,
-    value::of_json,
 };
 use crate::{Evidence, Trigger, subject::Subject};
-use kube_cel::cel::Value as Cel;
+use machinery::cel::{Value as Cel, value::of_json};
 use serde_json::{Value, json};
 
 /// What the expressions say.
@@ -55,7 +53,7 @@ fn run(request: &Request, spec: &Value, params: Option<&Value>, evidence: &Evide
     for validation in rules(&spec["validations"]) {
         let source = text(validation, "expression");
         let failed = |error: String| format!("expression '{source}' resulted in error: {error}");
-        match Program::parse(source).and_then(|program| run.run(&program)).map_err(failed)? {
+        match program(source).and_then(|program| run.run(&program)).map_err(failed)? {
             Cel::Bool(true) => {}
             Cel::Bool(false) => return Ok(Outcome::Fail(message(&mut run, validation))),
             _ => return Err(failed("it gives no bool".to_owned())),

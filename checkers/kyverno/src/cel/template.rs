@@ -1,11 +1,8 @@
 //! Templates of GeneratingPolicies: YAML with `(( expression ))` in its values. A value that is nothing else takes what the expression
 //! gives, whatever its type; within a longer text it must be a scalar. `\((` stands for two brackets.
 
-use super::{
-    eval::{Program, Run},
-    policy::text,
-    value::to_json,
-};
+use super::policy::{program, text};
+use machinery::cel::{Run, value::to_json};
 use serde_json::{Map, Value};
 
 /// The objects of a template, one for each document.
@@ -86,7 +83,7 @@ fn scalar(text: &str, run: &mut Run<'_>) -> Result<Value, String> {
 
 fn value_of(expression: &str, run: &mut Run<'_>) -> Result<Value, String> {
     let failed = |error| format!("failed to evaluate placeholder {expression:?}: {error}");
-    let program = Program::parse(expression).map_err(failed)?;
+    let program = program(expression).map_err(failed)?;
     run.run(&program).map(|value| to_json(&value)).map_err(failed)
 }
 

@@ -1,15 +1,14 @@
 //! Expressions against what cel-go and Kyverno's libraries say of them, and policies of each kind.
 
-use super::{
-    apply,
-    eval::{Program, Run},
-    kinds::Kinds,
-    library::Library,
+use super::{apply, kinds::Kinds, library::Library};
+use crate::{Evidence, Status, Trigger};
+use machinery::cel::{
+    Program, Run, Variables,
+    cost::BUDGET,
     value::{of_json, to_json},
 };
-use crate::{Evidence, Status, Trigger};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 fn evidence() -> Evidence {
     let mut evidence = Evidence { now: "2023-01-12T14:07:55Z".parse().expect("a time"), ..Evidence::default() };
@@ -28,9 +27,9 @@ fn run(expression: &str, namespace: &str) -> Result<Value, String> {
     let kinds = Kinds::new(&evidence);
     let library = Library::new(&evidence, &kinds, namespace);
     let variables = [("one", "1"), ("broken", "object.none"), ("two", "variables.one + 1"), ("loop", "variables.loop")];
-    let variables: Result<BTreeMap<_, _>, String> =
+    let variables: Result<Variables, String> =
         variables.iter().map(|(name, source)| Ok(((*name).to_owned(), Program::parse(source)?))).collect();
-    let mut run = Run::new(&library, variables?);
+    let mut run = Run::new(&library, Arc::new(variables?), BUDGET);
     run.set("object", of_json(&json!({"spec": {"list": [1, 2, 3], "name": "x", "null": null, "nested": {"a": "b"}}, "metadata": {}})));
     run.set("oldObject", of_json(&Value::Null));
     let program = Program::parse(expression)?;
@@ -110,7 +109,7 @@ fn the_language() {
     check_errors(&[
         ("object.spec.none", "no such key: none"),
         ("oldObject.spec", "no such key: spec"),
-        ("object.spec.name.x", "no such overload"),
+        ("object.spec.name.x", "no such key: x"),
         ("object.spec.list[9]", "index out of bounds: 9"),
         ("nothing", "undeclared reference to 'nothing' (in container '')"),
         ("object.spec.name.nothing()", "undeclared reference to 'nothing' (in container '')"),

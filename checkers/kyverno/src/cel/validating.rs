@@ -2,16 +2,14 @@
 
 use super::{
     autogen,
-    eval::Program,
     kinds::Kinds,
     library::Library,
     matching::{matches, rules},
-    policy::{Exempt, Judge, annotations, conditions, exceptions, exempt, holds, invalid, run_of, text},
+    policy::{Exempt, Judge, annotations, conditions, exceptions, exempt, holds, invalid, program, run_of, text},
     request::{Request, text_at},
-    value::printed,
 };
 use crate::{Evidence, RuleResult, RuleType, Status};
-use kube_cel::cel::Value as Cel;
+use machinery::cel::{Run, Value as Cel, value::printed};
 use serde_json::Value;
 
 /// The results of one policy: none where its constraints do not take the request.
@@ -68,7 +66,7 @@ impl Judge<'_> {
         }
         for (index, validation) in rules(&spec["validations"]).iter().enumerate() {
             let program =
-                Program::parse(text(validation, "expression")).map_err(|error| invalid("spec.validations", index, "expression", &error))?;
+                program(text(validation, "expression")).map_err(|error| invalid("spec.validations", index, "expression", &error))?;
             match run.run(&program) {
                 Ok(Cel::Bool(true)) => {}
                 Ok(Cel::Bool(false)) => {
@@ -90,10 +88,10 @@ impl Judge<'_> {
     }
 }
 
-pub(super) fn message(run: &mut super::eval::Run<'_>, validation: &Value, index: usize) -> String {
+pub(super) fn message(run: &mut Run<'_>, validation: &Value, index: usize) -> String {
     let message = match text(validation, "messageExpression") {
         "" => text(validation, "message").to_owned(),
-        expression => match Program::parse(expression).and_then(|program| run.run(&program)) {
+        expression => match program(expression).and_then(|program| run.run(&program)) {
             Ok(Cel::String(message)) => message.to_string(),
             Ok(other) => format!("failed to convert message expression to string: {}", printed(&other)),
             Err(error) => format!("failed to evaluate message expression: {error}"),

@@ -9,7 +9,8 @@
 use crate::{
     Scheme,
     cel::{
-        self, Expression, Inputs, OUT_OF_BUDGET, Value as Cel,
+        self, Expression, Inputs, Kubernetes, Run, Value as Cel, Variables,
+        cost::{BUDGET, BUDGET_OF_CONDITIONS, OUT_OF_BUDGET},
         kind::{self, BOOL, Kind, NULL, Object, STRING},
     },
     types,
@@ -40,7 +41,7 @@ pub struct Policy {
     /// `failurePolicy: Ignore`: what cannot be judged is admitted.
     pub ignore_failures: bool,
     conditions: Vec<(String, Maybe)>,
-    variables: Vec<(String, Arc<Expression>)>,
+    variables: Arc<Variables>,
     validations: Vec<Validation>,
     annotations: Vec<(String, String, Maybe)>,
 }
@@ -171,8 +172,8 @@ fn items(value: &Value) -> &[Value] {
 }
 
 /// Compiles the variables in order; `failed` hears of those that do not compile.
-fn variables(environment: &mut Environment, spec: &Value, mut failed: impl FnMut(usize, &str, String)) -> Vec<(String, Arc<Expression>)> {
-    let mut compiled = Vec::new();
+fn variables(environment: &mut Environment, spec: &Value, mut failed: impl FnMut(usize, &str, String)) -> Variables {
+    let mut compiled = Variables::new();
     for (index, variable) in items(&spec["variables"]).iter().enumerate() {
         let (name, source) = (text(&variable["name"]), text(&variable["expression"]));
         if source.trim().is_empty() {
@@ -180,8 +181,8 @@ fn variables(environment: &mut Environment, spec: &Value, mut failed: impl FnMut
         }
         match cel::compile_to(source, &environment.variables, &[Kind::Dyn]) {
             Ok(expression) => {
-                environment.compose(name, expression.kind.clone());
-                compiled.push((name.to_owned(), Arc::new(expression)));
+                environment.compose(name, expression.kind);
+                compiled.insert(name.to_owned(), expression.program);
             }
             Err(error) => {
                 failed(index, source, error);
@@ -313,7 +314,7 @@ impl Policy {
         let spec = &policy["spec"];
         let without_variables = Environment::of(policy);
         let mut environment = Environment::of(policy);
-        let variables = variables(&mut environment, spec, |_, _, _| {});
+        let variables = Arc::new(variables(&mut environment, spec, |_, _, _| {}));
         let compile = |environment: &Environment, source: &Value, wanted: &[Kind]| {
             cel::compile_to(text(source), &environment.variables, wanted).map_err(|error| format!("compilation error: {error}"))
         };
@@ -344,7 +345,8 @@ impl Policy {
     /// Runs the expressions over one request.
     pub fn evaluate(&self, inputs: &Inputs) -> Verdict {
         let mut verdict = Verdict::default();
-        match self.matches(inputs) {
+        let mut run = Run::new(&Kubernetes, self.variables.clone(), BUDGET_OF_CONDITIONS).with_inputs(inputs);
+        match self.matches(&mut run) {
             Ok(true) => {}
             Ok(false) => return verdict,
             Err(message) => {
@@ -352,23 +354,28 @@ impl Policy {
                 return verdict;
             }
         }
+        run.renew(BUDGET);
+        let mut refused = Vec::new();
         for (index, validation) in self.validations.iter().enumerate() {
-            match self.run(&validation.expression, inputs) {
+            match judged(&mut run, &validation.expression) {
                 Ok(Cel::Bool(true)) => {}
-                Ok(_) => {
-                    let message = self.message(validation, inputs);
-                    verdict.denials.push(Denial { index, message, reason: validation.reason.clone() });
-                }
+                Ok(_) => refused.push((index, Ok(validation))),
                 Err(message) if message == OUT_OF_BUDGET => {
-                    verdict.denials.clear();
                     self.fail(&mut verdict, 0, message);
                     return verdict;
                 }
+                Err(message) => refused.push((index, Err(message))),
+            }
+        }
+        for (index, outcome) in refused {
+            match outcome.and_then(|validation| Ok((message(&mut run, validation)?, validation))) {
+                Ok((message, validation)) => verdict.denials.push(Denial { index, message, reason: validation.reason.clone() }),
                 Err(message) => self.fail(&mut verdict, index, message),
             }
         }
+        run.renew(BUDGET);
         for (key, source, expression) in &self.annotations {
-            match self.run(expression, inputs) {
+            match judged(&mut run, expression) {
                 Ok(Cel::String(value)) if value.trim().is_empty() => {}
                 Ok(Cel::String(value)) => verdict.annotations.push((key.clone(), value.trim().to_owned())),
                 Ok(Cel::Null) => {}
@@ -389,10 +396,10 @@ impl Policy {
     }
 
     /// Whether all conditions hold; one that does not hold outweighs those that fail.
-    fn matches(&self, inputs: &Inputs) -> Result<bool, String> {
+    fn matches(&self, run: &mut Run<'_>) -> Result<bool, String> {
         let mut failures = Vec::new();
         for (_, condition) in &self.conditions {
-            match self.run(condition, inputs) {
+            match judged(run, condition) {
                 Ok(Cel::Bool(true)) => {}
                 Ok(_) => return Ok(false),
                 Err(message) => failures.push(message),
@@ -405,22 +412,26 @@ impl Policy {
             several => Err(format!("[{}]", several.join(", "))),
         }
     }
+}
 
-    fn run(&self, expression: &Maybe, inputs: &Inputs) -> Result<Cel, String> {
-        let expression = expression.as_ref().map_err(Clone::clone)?;
-        inputs.run(expression, &self.variables).map_err(|error| {
-            if error == OUT_OF_BUDGET { error } else { format!("expression '{}' resulted in error: {error}", expression.source) }
-        })
-    }
+fn judged(run: &mut Run<'_>, expression: &Maybe) -> Result<Cel, String> {
+    let expression = expression.as_ref().map_err(Clone::clone)?;
+    run.run(&expression.program).map_err(|error| {
+        if error == OUT_OF_BUDGET { error } else { format!("expression '{}' resulted in error: {error}", expression.source) }
+    })
+}
 
-    fn message(&self, validation: &Validation, inputs: &Inputs) -> String {
-        let said = validation.message_expression.as_ref().and_then(|expression| match self.run(expression, inputs) {
-            Ok(Cel::String(said)) => Some(said.trim().to_owned()),
-            _ => None,
-        });
-        let fits = |said: &String| !said.is_empty() && said.len() <= LONGEST_MESSAGE && !said.contains('\n');
-        said.filter(fits)
-            .or_else(|| Some(validation.message.clone()).filter(|message| !message.is_empty()))
-            .unwrap_or_else(|| format!("failed expression: {}", validation.source))
-    }
+/// Why a validation refuses; an error where no budget is left to say it.
+fn message(run: &mut Run<'_>, validation: &Validation) -> Result<String, String> {
+    let said = match validation.message_expression.as_ref().map(|expression| judged(run, expression)) {
+        Some(Ok(Cel::String(said))) => said.trim().to_owned(),
+        Some(Err(error)) if error == OUT_OF_BUDGET => return Err(format!("failed messageExpression: {error}")),
+        _ => String::new(),
+    };
+    let fits = !said.is_empty() && said.len() <= LONGEST_MESSAGE && !said.contains('\n');
+    Ok(match validation.message.as_str() {
+        _ if fits => said,
+        "" => format!("failed expression: {}", validation.source),
+        message => message.to_owned(),
+    })
 }

@@ -33,11 +33,6 @@ pub struct Object {
 #[derive(Debug)]
 enum Fields {
     Listed(BTreeMap<String, Kind>),
-    /// A schema of a CustomResourceDefinition; the root and embedded resources have `apiVersion`, `kind` and `metadata` besides.
-    Schema {
-        schema: Value,
-        resource: bool,
-    },
     BuiltIn(crate::types::TypeId),
 }
 
@@ -57,16 +52,6 @@ impl Object {
             Fields::BuiltIn(id) => {
                 let field = id.get().fields.iter().find(|field| super::value::escape(field.name) == name)?;
                 Some(of_shape(&field.shape))
-            }
-            Fields::Schema { schema, resource } => {
-                if *resource && matches!(name, "apiVersion" | "kind") {
-                    return Some(STRING);
-                }
-                if *resource && name == "metadata" {
-                    return Some(Self::listed("object", [("name", STRING), ("generateName", STRING)]));
-                }
-                let properties = schema["properties"].as_object()?;
-                properties.iter().find(|(property, _)| super::value::escape(property) == name).map(|(_, schema)| of_schema(schema, false))
             }
         }
     }
@@ -113,7 +98,16 @@ pub fn of_schema(schema: &Value, resource: bool) -> Kind {
             Kind::Dyn
         }
         Some("object") => {
-            Kind::Object(Arc::new(Object { name: "object".to_owned(), fields: Fields::Schema { schema: schema.clone(), resource } }))
+            let properties = schema["properties"].as_object().into_iter().flatten();
+            let mut fields: BTreeMap<_, _> =
+                properties.map(|(name, schema)| (super::value::escape(name), of_schema(schema, false))).collect();
+            if resource {
+                // A whole object has these, whatever its schema says.
+                fields.insert("apiVersion".to_owned(), STRING);
+                fields.insert("kind".to_owned(), STRING);
+                fields.insert("metadata".to_owned(), Object::listed("object", [("name", STRING), ("generateName", STRING)]));
+            }
+            Object::of_names("object", fields)
         }
         Some("string") => match schema["format"].as_str() {
             Some("byte") => Kind::Named("bytes"),

@@ -1,4 +1,4 @@
-use super::{Inputs, Value, compile, kind, kind::Kind, value};
+use super::{Inputs, Kubernetes, Program, Run, Value, compile, cost, kind, kind::Kind, value};
 use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -40,9 +40,9 @@ fn expressions_run() {
     inputs.set("request", value::of_json(&json!({"name": "a", "long": long})));
     let mut kinds = variables();
     kinds.insert("request".to_owned(), Kind::Dyn);
-    let twice = Arc::new(compile("object.spec.replicas * 2", &kinds).expect("compiles"));
-    let broken = Arc::new(compile("object.nope", &kinds).expect("compiles"));
-    let composed = [("twice".to_owned(), twice), ("broken".to_owned(), broken)];
+    let composed = [("twice", "object.spec.replicas * 2"), ("broken", "object.nope")];
+    let composed = composed.map(|(name, source)| (name.to_owned(), compile(source, &kinds).expect("compiles").program));
+    let composed = Arc::new(composed.into_iter().collect());
     kinds.insert("variables".to_owned(), Kind::Dyn);
     for (source, expected) in [
         ("object.spec.replicas <= 3", Ok(true)),
@@ -54,10 +54,10 @@ fn expressions_run() {
         ("variables.broken == 1", Err("composited variable \"broken\" fails to evaluate: no such key: nope")),
         ("object.spec.replicas > 'x'", Err("no such overload")),
         ("1 / (object.spec.replicas - 3) == 1", Err("division by zero")),
-        ("request.long.all(a, request.long.all(b, request.long.all(c, a + b + c >= 0)))", Err(super::OUT_OF_BUDGET)),
+        ("request.long.all(a, request.long.all(b, request.long.all(c, a + b + c >= 0)))", Err(cost::OVER_LIMIT)),
     ] {
         let expression = compile(source, &kinds).unwrap_or_else(|errors| panic!("{source}: {errors}"));
-        let got = inputs.run(&expression, &composed);
+        let got = Run::new(&Kubernetes, Arc::clone(&composed), cost::BUDGET).with_inputs(&inputs).run(&expression.program);
         let got = got.map(|value| matches!(value, Value::Bool(true)));
         assert_eq!(got, expected.map_err(str::to_owned), "{source}");
     }
@@ -69,5 +69,39 @@ fn names_of_fields_are_escaped() {
         [("namespace", "__namespace__"), ("a-b.c/d", "a__dash__b__dot__c__slash__d"), ("x__y", "x__underscores__y"), ("a_b", "a_b")]
     {
         assert_eq!(value::escape(name), escaped);
+    }
+}
+
+/// Whatever is written, it ends soon, with an error where it would not.
+#[test]
+fn work_and_depth_are_bounded() {
+    let ten = "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]";
+    // Lists of two that hold the one before twice: small, and endless when they are walked.
+    let doubled = |inner: &str| {
+        let bindings: String = (1..60).map(|n| format!("cel.bind(x{n}, [x{0}, x{0}], ", n - 1)).collect();
+        format!("cel.bind(x0, [1], {bindings}{inner}{}", ")".repeat(60))
+    };
+    for source in [
+        "lists.range(1000000000).size() > 0".to_owned(),
+        format!("{}true{}", format!("{ten}.all(a, ").repeat(12), ")".repeat(12)),
+        format!("{ten}{}", format!(".map(x, {ten})").repeat(12)),
+        format!("'{}'{}.size() > 0", "a".repeat(1000), ".replace('', 'aaaaaaaaaa')".repeat(8)),
+        format!("lists.range(100000).map(x, string(x)).join('{}').size() > 0", "a".repeat(10_000)),
+        "lists.range(10000).distinct().size() > 0".to_owned(),
+        "'%.99999f'.format([1.5]) == ''".to_owned(),
+        doubled("x59 == [x58, x58]"),
+        doubled("string(x59) == ''"),
+        doubled("x59"),
+        "(".repeat(1000) + "1" + &")".repeat(1000),
+        "!".repeat(3000) + "true",
+        format!("1{}", "+1".repeat(3000)),
+        format!("x{}", ".a".repeat(3000)),
+    ] {
+        let answer = Program::parse(&source).and_then(|program| Run::new(&Kubernetes, Arc::default(), cost::BUDGET).run(&program));
+        assert!(answer.is_err(), "{}", &source[..source.len().min(60)]);
+    }
+    for source in [format!("{}true", "true && ".repeat(2000)), format!("1{} > 0", " + 1".repeat(100))] {
+        let answer = Program::parse(&source).and_then(|program| Run::new(&Kubernetes, Arc::default(), cost::BUDGET).run(&program));
+        assert!(matches!(answer, Ok(Value::Bool(true))), "{}: {answer:?}", &source[..20]);
     }
 }

@@ -2,7 +2,7 @@
 //! k8s.io/kube-openapi's validation).
 
 use super::kit::{Errors, has, immutable, list, supported_or_refuse, text};
-use super::names;
+use super::{names, rules};
 use crate::field::FieldError;
 use crate::strategy::equal;
 use serde_json::Value;
@@ -115,9 +115,12 @@ fn versions(errors: &mut Errors, spec: &Value, status: &Value) {
         }
         let before = errors.len();
         structural(errors, &path, schema, 0);
-        rules_of(errors, &path, schema, 0, false);
+        rules_of(errors, &path, schema, 0);
         if errors.len() == before {
-            rules_of(errors, &path, schema, 0, true);
+            let mut costs = rules::Costs::default();
+            let root = rules::Place { path, often: Some(1), apart: None };
+            compiled(errors, &root, schema, 0, &mut costs);
+            costs.check(errors, &root.path);
         }
     }
     let storage = all.iter().filter(|v| v["storage"] == true).count();
@@ -131,15 +134,34 @@ fn versions(errors: &mut Errors, spec: &Value, status: &Value) {
     }
 }
 
-/// The rules of every part of a schema: `sound` compiles them, else only their form is looked at.
-fn rules_of(errors: &mut Errors, path: &str, schema: &Value, depth: usize, sound: bool) {
+/// The form of the rules of every part of a schema.
+fn rules_of(errors: &mut Errors, path: &str, schema: &Value, depth: usize) {
     if depth > MAX_DEPTH {
         return;
     }
     for (path, part) in parts(path, schema) {
-        rules_of(errors, &path, part, depth + 1, sound);
+        rules_of(errors, &path, part, depth + 1);
     }
-    super::rules::define(errors, path, schema, depth == 0, sound);
+    rules::define(errors, path, schema);
+}
+
+/// Compiles the rules of every part of a schema.
+fn compiled(errors: &mut Errors, place: &rules::Place, schema: &Value, depth: usize, costs: &mut rules::Costs) {
+    if depth > MAX_DEPTH {
+        return;
+    }
+    let most = match text(&schema["type"]) {
+        "array" => schema["maxItems"].as_u64(),
+        "object" if schema["additionalProperties"].is_object() => schema["maxProperties"].as_u64(),
+        _ => Some(1),
+    };
+    let often = place.often.zip(most).map(|(often, most)| often.saturating_mul(most));
+    let is_apart = schema["type"] == "array" && schema["x-kubernetes-list-type"] != "map";
+    let apart = place.apart.clone().or_else(|| is_apart.then(|| place.path.clone()));
+    for (path, part) in parts(&place.path, schema) {
+        compiled(errors, &rules::Place { path, often, apart: apart.clone() }, part, depth + 1, costs);
+    }
+    rules::compile(errors, place, schema, depth == 0, costs);
 }
 
 fn parts<'a>(path: &str, schema: &'a Value) -> Vec<(String, &'a Value)> {
@@ -314,8 +336,8 @@ fn string(errors: &mut Errors, path: &str, schema: &Value, value: &str) {
         return;
     }
     if let Some(pattern) = schema["pattern"].as_str()
-        && let Ok(regex) = regex::RegexBuilder::new(pattern).size_limit(1 << 20).build()
-        && !regex.is_match(value)
+        && let Ok(regexp) = go_regexp::Regexp::unanchored(pattern)
+        && !regexp.is_match(value)
     {
         errors.push(FieldError::invalid(path, value, format!("{path} in body should match '{pattern}'")));
     }

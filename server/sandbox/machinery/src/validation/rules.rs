@@ -3,16 +3,23 @@
 use super::kit::{Errors, list, text};
 use crate::{
     cel::{
-        self, Expression, Inputs, OUT_OF_BUDGET, Value as Cel,
+        self, Bounds, Expression, Kubernetes, Run, Value as Cel,
+        cost::{BUDGET, OUT_OF_BUDGET, OVER_LIMIT},
         kind::{self, BOOL, Kind, STRING},
         value,
     },
     field::FieldError,
 };
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 const MAX_DEPTH: usize = 64;
+/// What one rule may cost, times how often it may be run.
+const MOST_OF_RULE: u64 = 10_000_000;
+/// What all rules of a schema may cost together.
+const MOST_OF_SCHEMA: u64 = 100_000_000;
+/// Longest message of a `messageExpression`, in bytes.
+const LONGEST_MESSAGE: usize = 5 * 1024;
 /// Said in place of the rules' own verdicts where an object is already known to be wrong.
 const UNCHECKED: &str =
     "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
@@ -76,16 +83,18 @@ impl Rules {
             errors.push(FieldError::invalid("<nil>", &Value::Null, UNCHECKED));
             return;
         }
-        self.visit(errors, "", new, old);
+        let mut checking = Checking { run: Run::new(&Kubernetes, Arc::default(), BUDGET), errors };
+        // A bound that was met has left its own error.
+        let _ = self.visit(&mut checking, "", new, old);
     }
 
-    fn visit(&self, errors: &mut Errors, path: &str, new: &Value, old: Option<&Value>) {
+    fn visit(&self, checking: &mut Checking<'_>, path: &str, new: &Value, old: Option<&Value>) -> Result<(), OutOfBudget> {
         if new.is_null() {
-            return;
+            return Ok(());
         }
         let old = old.filter(|old| !old.is_null());
         if !self.rules.is_empty() {
-            self.run(errors, path, new, old);
+            self.run(checking, path, new, old)?;
         }
         match new {
             Value::Object(fields) => {
@@ -93,57 +102,64 @@ impl Rules {
                     let at = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
                     let before = old.map(|old| &old[name]);
                     if let Some(below) = self.properties.get(name) {
-                        below.visit(errors, &at, held, before);
+                        below.visit(checking, &at, held, before)?;
                     } else if let Some(below) = &self.additional {
-                        below.visit(errors, &format!("{path}[{name}]"), held, before);
+                        below.visit(checking, &format!("{path}[{name}]"), held, before)?;
                     }
                 }
             }
             Value::Array(held) => {
-                let Some(below) = &self.items else { return };
+                let Some(below) = &self.items else { return Ok(()) };
                 for (index, item) in held.iter().enumerate() {
                     let same = |other: &&Value| !self.keys.is_empty() && self.keys.iter().all(|key| other[key] == item[key]);
                     let before = old.and_then(Value::as_array).and_then(|old| old.iter().find(same));
-                    below.visit(errors, &format!("{path}[{index}]"), item, before);
+                    below.visit(checking, &format!("{path}[{index}]"), item, before)?;
                 }
             }
             _ => {}
         }
+        Ok(())
     }
 
-    fn run(&self, errors: &mut Errors, path: &str, new: &Value, old: Option<&Value>) {
-        let mut inputs = Inputs::default();
-        inputs.set("self", value::of_kind(new, &self.kind));
-        if let Some(old) = old {
-            inputs.set("oldSelf", value::of_kind(old, &self.kind));
-        }
+    fn run(&self, checking: &mut Checking<'_>, path: &str, new: &Value, old: Option<&Value>) -> Result<(), OutOfBudget> {
+        checking.run.set("self", value::of_kind(new, &self.kind));
+        let old = old.map(|old| value::of_kind(old, &self.kind));
         let kind = json!(self.name);
+        let invalid = |message: String| FieldError::invalid(path, &kind, message);
         for rule in &self.rules {
             let expression = match &rule.expression {
                 Ok(expression) => expression,
                 Err(error) => {
-                    errors.push(FieldError::invalid(path, &kind, format!("rule compile error: {error}")));
+                    checking.errors.push(invalid(format!("rule compile error: {error}")));
                     continue;
                 }
             };
             if rule.transition && old.is_none() && !rule.optional {
                 continue;
             }
+            match (rule.optional, old.clone()) {
+                (true, Some(old)) => checking.run.set("oldSelf", value::some(old)),
+                (true, None) => checking.run.set("oldSelf", value::none()),
+                (false, Some(old)) => checking.run.set("oldSelf", old),
+                (false, None) => checking.run.unset("oldSelf"),
+            }
             let said = if rule.source_is_message() { &rule.source } else { &rule.message };
-            match inputs.run(expression, &[]) {
+            match checking.run.run(&expression.program) {
                 Ok(Cel::Bool(true)) => {}
                 Ok(_) => {
-                    let message = rule.message_expression.as_ref().and_then(|expression| match inputs.run(expression, &[]) {
-                        Ok(Cel::String(said)) => Some(said.trim().to_owned()),
-                        _ => None,
-                    });
-                    let message = message.filter(|said| !said.is_empty() && !said.contains('\n')).unwrap_or_else(|| rule.message.clone());
                     let at = if rule.field.is_empty() || path.is_empty() {
                         format!("{path}{}", rule.field)
                     } else {
                         format!("{path}.{}", rule.field)
                     };
-                    errors.push(match rule.reason.as_str() {
+                    let message = match rule.said(&mut checking.run) {
+                        Ok(message) => message,
+                        Err(error) => {
+                            checking.errors.push(FieldError::invalid(at, &kind, error));
+                            return Err(OutOfBudget);
+                        }
+                    };
+                    checking.errors.push(match rule.reason.as_str() {
                         "FieldValueForbidden" => FieldError::forbidden(at, message),
                         "FieldValueRequired" => FieldError::required(at, message),
                         "FieldValueDuplicate" => FieldError::duplicate(at, &kind),
@@ -151,22 +167,56 @@ impl Rules {
                     });
                 }
                 Err(error) if error == OUT_OF_BUDGET => {
-                    errors.push(FieldError::invalid(path, &kind, error));
-                    return;
+                    checking.errors.push(invalid(error));
+                    return Err(OutOfBudget);
+                }
+                Err(error) if error == OVER_LIMIT => {
+                    let why = "no further validation rules will be run due to call cost exceeds limit for rule";
+                    checking.errors.push(invalid(format!("'{error}': {why}: {said}")));
+                    return Err(OutOfBudget);
                 }
                 Err(error) if error.starts_with("no such overload") => {
-                    let message = format!(
-                        "'{error}': call arguments did not match a supported operator, function or macro signature for rule: {said}"
-                    );
-                    errors.push(FieldError::invalid(path, &kind, message));
+                    let why = "call arguments did not match a supported operator, function or macro signature for rule";
+                    checking.errors.push(invalid(format!("'{error}': {why}: {said}")));
                 }
-                Err(error) => errors.push(FieldError::invalid(path, &kind, format!("{error} evaluating rule: {said}"))),
+                Err(error) => checking.errors.push(invalid(format!("{error} evaluating rule: {said}"))),
             }
         }
+        Ok(())
     }
 }
 
+/// The rules of one object share a budget.
+struct Checking<'a> {
+    run: Run<'static>,
+    errors: &'a mut Errors,
+}
+
+/// No further rules are run.
+struct OutOfBudget;
+
 impl Rule {
+    /// What is said where the rule does not hold; an error where it would cost too much to say it.
+    fn said(&self, run: &mut Run<'_>) -> Result<String, String> {
+        let Some(expression) = &self.message_expression else { return Ok(self.message.clone()) };
+        match run.run(&expression.program) {
+            Ok(Cel::String(said)) => {
+                let said = said.trim();
+                let fits = !said.is_empty() && said.len() <= LONGEST_MESSAGE && !said.contains('\n');
+                Ok(if fits { said.to_owned() } else { self.message.clone() })
+            }
+            Err(error) if error == OUT_OF_BUDGET => {
+                Err("messageExpression evaluation failed due to running out of cost budget, no further validation rules will be run"
+                    .to_owned())
+            }
+            Err(error) if error == OVER_LIMIT => {
+                let why = "no further validation rules will be run due to call cost exceeds limit for messageExpression";
+                Err(format!("{why}: {:?}", expression.source))
+            }
+            _ => Ok(self.message.clone()),
+        }
+    }
+
     fn source_is_message(&self) -> bool {
         self.message == format!("failed rule: {}", self.source)
     }
@@ -184,7 +234,7 @@ fn rule(rule: &Value, of: &Kind) -> Rule {
     let optional = rule["optionalOldSelf"] == true;
     let variables = variables(of, optional);
     let expression = cel::compile(&source, &variables);
-    let transition = expression.as_ref().is_ok_and(|expression| expression.mentions("oldSelf"));
+    let transition = expression.as_ref().is_ok_and(|expression| expression.program.mentions("oldSelf"));
     let message_expression = rule["messageExpression"].as_str().and_then(|source| cel::compile(source, &variables).ok());
     Rule {
         expression,
@@ -198,60 +248,133 @@ fn rule(rule: &Value, of: &Kind) -> Rule {
     }
 }
 
-/// The rules of a schema that is being defined; `sound` where the schema itself has no mistakes.
-pub(super) fn define(errors: &mut Errors, path: &str, schema: &Value, root: bool, sound: bool) {
+/// The form of the rules of a schema that is being defined.
+pub(super) fn define(errors: &mut Errors, path: &str, schema: &Value) {
+    for (index, rule) in list(&schema["x-kubernetes-validations"]).iter().enumerate() {
+        let path = format!("{path}.x-kubernetes-validations[{index}]");
+        let (source, message) = (text(&rule["rule"]), text(&rule["message"]));
+        let one_line = |text: &str| !text.trim().contains(['\n', '\r']);
+        if source.trim().is_empty() {
+            errors.push(FieldError::required(format!("{path}.rule"), "rule is not specified"));
+        } else if !message.is_empty() && message.trim().is_empty() {
+            errors.push(FieldError::invalid(format!("{path}.message"), message, "must be non-empty if specified"));
+        } else if !one_line(message) {
+            errors.push(FieldError::invalid(format!("{path}.message"), message, "must not contain line breaks"));
+        } else if !one_line(source) && message.trim().is_empty() {
+            errors.push(FieldError::required(format!("{path}.message"), "message must be specified if rule contains line breaks"));
+        }
+        if rule["messageExpression"].as_str().is_some_and(|source| !source.is_empty() && source.trim().is_empty()) {
+            let message = "messageExpression must be non-empty if specified";
+            errors.push(FieldError::required(format!("{path}.messageExpression"), message));
+        }
+        if let Some(reason) = rule["reason"].as_str() {
+            let reasons = ["FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired"];
+            super::kit::supported_or_refuse(errors, &format!("{path}.reason"), reason, &reasons);
+        }
+    }
+}
+
+/// What all rules of a schema may cost.
+#[derive(Debug, Default)]
+pub(super) struct Costs {
+    total: u64,
+    /// Those that make a difference, the most expensive ones first.
+    most_expensive: Vec<(u64, String)>,
+}
+
+impl Costs {
+    fn add(&mut self, path: String, cost: u64) {
+        self.total = self.total.saturating_add(cost);
+        if cost >= MOST_OF_SCHEMA / 100 {
+            self.most_expensive.push((cost, path));
+            self.most_expensive.sort_by(|(a, _), (b, _)| b.cmp(a));
+            self.most_expensive.truncate(4);
+        }
+    }
+
+    /// What is said where the rules of the schema at `path` may cost too much together.
+    pub fn check(self, errors: &mut Errors, path: &str) {
+        if self.total <= MOST_OF_SCHEMA {
+            return;
+        }
+        for (_, path) in self.most_expensive {
+            let message = "contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema";
+            errors.push(FieldError::forbidden(path, message));
+        }
+        let what = "x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema";
+        errors.push(FieldError::forbidden(path, too_expensive(what, self.total, MOST_OF_SCHEMA)));
+    }
+}
+
+fn too_expensive(what: &str, cost: u64, most: u64) -> String {
+    let factor = cost as f64 / most as f64;
+    let factor = match factor {
+        _ if factor > 100.0 => "more than 100x".to_owned(),
+        // One digit would read as if it fitted.
+        _ if factor < 1.5 => format!("{factor:.6}x"),
+        _ => format!("{factor:.1}x"),
+    };
+    let hint = "try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings are declared";
+    format!("{what} exceeds budget by factor of {factor} ({hint})")
+}
+
+/// Where a part of a schema lies.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub path: String,
+    /// How often such a value may be there, where that is bounded.
+    pub often: Option<u64>,
+    /// The list whose items cannot be told from those before, so that the part has no old value.
+    pub apart: Option<String>,
+}
+
+/// Compiles the rules of a schema that has no mistakes otherwise.
+pub(super) fn compile(errors: &mut Errors, place: &Place, schema: &Value, root: bool, costs: &mut Costs) {
     let rules = list(&schema["x-kubernetes-validations"]);
     if rules.is_empty() {
         return;
     }
     let kind = kind::of_schema(schema, root);
+    let bounds = Bounds::of_schema(schema, root || schema["x-kubernetes-embedded-resource"] == true).unwrap_or_default();
+    let often = place.often.unwrap_or_else(|| bounds.most_often());
     for (index, rule) in rules.iter().enumerate() {
-        let path = format!("{path}.x-kubernetes-validations[{index}]");
-        let (source, message) = (text(&rule["rule"]), text(&rule["message"]));
-        let one_line = |text: &str| !text.trim().contains(['\n', '\r']);
-        if !sound {
-            if source.trim().is_empty() {
-                errors.push(FieldError::required(format!("{path}.rule"), "rule is not specified"));
-            } else if !message.is_empty() && message.trim().is_empty() {
-                errors.push(FieldError::invalid(format!("{path}.message"), message, "must be non-empty if specified"));
-            } else if !one_line(message) {
-                errors.push(FieldError::invalid(format!("{path}.message"), message, "must not contain line breaks"));
-            } else if !one_line(source) && message.trim().is_empty() {
-                errors.push(FieldError::required(format!("{path}.message"), "message must be specified if rule contains line breaks"));
-            }
-            if rule["messageExpression"].as_str().is_some_and(|source| !source.is_empty() && source.trim().is_empty()) {
-                let message = "messageExpression must be non-empty if specified";
-                errors.push(FieldError::required(format!("{path}.messageExpression"), message));
-            }
-            if let Some(reason) = rule["reason"].as_str() {
-                let reasons = ["FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired"];
-                super::kit::supported_or_refuse(errors, &format!("{path}.reason"), reason, &reasons);
-            }
-            continue;
-        }
+        let path = format!("{}.x-kubernetes-validations[{index}]", place.path);
         let variables = variables(&kind, rule["optionalOldSelf"] == true);
         let shown = json!({
-            "Rule": source, "Message": message, "MessageExpression": text(&rule["messageExpression"]),
+            "Rule": text(&rule["rule"]), "Message": text(&rule["message"]), "MessageExpression": text(&rule["messageExpression"]),
             "Reason": rule["reason"], "FieldPath": text(&rule["fieldPath"]), "OptionalOldSelf": rule["optionalOldSelf"],
         });
-        match cel::compile(source, &variables) {
-            Err(error) => errors.push(FieldError::invalid(format!("{path}.rule"), &shown, format!("compilation failed: {error}"))),
-            Ok(expression) if expression.kind.to_string() != BOOL.to_string() => {
-                errors.push(FieldError::invalid(format!("{path}.rule"), &shown, "cel expression must evaluate to a bool"));
+        let mut compile = |field: &str, wanted: &Kind, word: &str, what: &str, often: u64, mistake: &str| {
+            let path = format!("{path}.{field}");
+            match cel::compile_bounded(text(&rule[field]), &variables, &bounds) {
+                Err(error) => errors.push(FieldError::invalid(path, &shown, format!("{word}compilation failed: {error}"))),
+                Ok((expression, _)) if expression.kind.to_string() != wanted.to_string() => {
+                    errors.push(FieldError::invalid(path, &shown, mistake));
+                }
+                Ok((expression, cost)) => {
+                    let cost = cost.saturating_mul(often);
+                    if cost > MOST_OF_RULE {
+                        errors.push(FieldError::forbidden(path.clone(), too_expensive(what, cost, MOST_OF_RULE)));
+                    }
+                    costs.add(path, cost);
+                    return Some(expression);
+                }
             }
-            Ok(_) => {}
+            None
+        };
+        let compiled = compile("rule", &BOOL, "", "estimated rule cost", often, "cel expression must evaluate to a bool");
+        if compiled.is_some() && !text(&rule["messageExpression"]).is_empty() {
+            let mistake = "messageExpression must evaluate to a string";
+            compile("messageExpression", &STRING, "messageExpression ", "estimated messageExpression cost", 1, mistake);
         }
-        let Some(source) = rule["messageExpression"].as_str().filter(|source| !source.is_empty()) else { continue };
-        match cel::compile(source, &variables) {
-            Err(error) => {
-                let message = format!("messageExpression compilation failed: {error}");
-                errors.push(FieldError::invalid(format!("{path}.messageExpression"), &shown, message));
-            }
-            Ok(expression) if expression.kind.to_string() != STRING.to_string() => {
-                let message = "messageExpression must evaluate to a string";
-                errors.push(FieldError::invalid(format!("{path}.messageExpression"), &shown, message));
-            }
-            Ok(_) => {}
+        let compares = compiled.is_some_and(|expression| expression.program.mentions("oldSelf"));
+        if let (true, Some(list)) = (compares, &place.apart) {
+            let message = format!("oldSelf cannot be used on the uncorrelatable portion of the schema within {list}");
+            errors.push(FieldError::invalid(format!("{path}.rule"), &rule["rule"], message));
+        }
+        if !compares && !rule["optionalOldSelf"].is_null() {
+            let message = "may not be set if oldSelf is not used in rule";
+            errors.push(FieldError::invalid(format!("{path}.optionalOldSelf"), &rule["optionalOldSelf"], message));
         }
     }
 }

@@ -1,15 +1,16 @@
 //! The type check of an expression: names that are not declared, fields that do not exist, calls that no overload takes.
 
+mod forms;
+
 use super::{
+    estimate::Kinds,
     functions,
     kind::{self, BOOL, Bindings, INT, Kind, NULL, STRING, fits},
+    library,
     place::Places,
 };
 use kube_cel::cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators};
 use std::collections::BTreeMap;
-
-/// Names of types, which are values too.
-const TYPE_NAMES: &[&str] = &["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint"];
 
 pub(super) struct Check<'a> {
     variables: &'a BTreeMap<String, Kind>,
@@ -17,11 +18,13 @@ pub(super) struct Check<'a> {
     scopes: Vec<(String, Kind)>,
     places: Places<'a>,
     pub errors: Vec<String>,
+    /// The kinds of all parts.
+    pub kinds: Kinds,
 }
 
 impl<'a> Check<'a> {
     pub fn new(source: &'a str, variables: &'a BTreeMap<String, Kind>) -> Self {
-        Self { variables, scopes: Vec::new(), places: Places::new(source), errors: Vec::new() }
+        Self { variables, scopes: Vec::new(), places: Places::new(source), errors: Vec::new(), kinds: Kinds::new() }
     }
 
     fn error(&mut self, at: usize, message: &str) -> Kind {
@@ -30,6 +33,12 @@ impl<'a> Check<'a> {
     }
 
     pub fn kind(&mut self, expression: &IdedExpr) -> Kind {
+        let kind = self.kind_here(expression);
+        self.kinds.insert(expression.id, kind.clone());
+        kind
+    }
+
+    fn kind_here(&mut self, expression: &IdedExpr) -> Kind {
         match &expression.expr {
             Expr::Literal(literal) => literal_kind(literal),
             Expr::Ident(name) => self.ident(name),
@@ -42,7 +51,9 @@ impl<'a> Check<'a> {
             Expr::Call(call) => self.call(call),
             Expr::List(list) => {
                 let at = self.places.pass("[");
-                let kinds: Vec<_> = list.elements.iter().map(|element| self.kind(element)).collect();
+                let elements = list.elements.iter().enumerate();
+                let kinds: Vec<_> =
+                    elements.map(|(index, element)| self.element(element, list.optional_indices.contains(&index))).collect();
                 Kind::List(Box::new(self.joined(&kinds, at)))
             }
             Expr::Map(map) => {
@@ -51,7 +62,7 @@ impl<'a> Check<'a> {
                 for entry in &map.entries {
                     if let EntryExpr::MapEntry(entry) = &entry.expr {
                         keys.push(self.kind(&entry.key));
-                        values.push(self.kind(&entry.value));
+                        values.push(self.element(&entry.value, entry.optional));
                     }
                 }
                 let key = self.joined(&keys, at);
@@ -59,6 +70,14 @@ impl<'a> Check<'a> {
             }
             Expr::Comprehension(comprehension) => self.comprehension(comprehension),
             Expr::Struct(_) | Expr::Unspecified => Kind::Dyn,
+        }
+    }
+
+    /// A part of a literal: `?` before it takes it out of its optional.
+    fn element(&mut self, element: &IdedExpr, optional: bool) -> Kind {
+        match self.kind(element) {
+            Kind::Optional(inner) if optional => *inner,
+            kind => kind,
         }
     }
 
@@ -82,7 +101,7 @@ impl<'a> Check<'a> {
         let at = self.places.pass(name);
         match self.variables.get(name) {
             Some(kind) => kind.clone(),
-            None if TYPE_NAMES.contains(&name) => Kind::Named("type"),
+            None if library::is_type(name) => Kind::Named("type"),
             None => self.error(at, &format!("undeclared reference to '{name}' (in container '')")),
         }
     }
@@ -109,6 +128,9 @@ impl<'a> Check<'a> {
         if name == operators::OPT_SELECT {
             return self.optional_select(call);
         }
+        if let Some(kind) = self.form(call) {
+            return kind;
+        }
         // `sets.contains(…)`: a name with a dot, unless the part before it is a variable.
         let qualified = match call.target.as_deref().map(|target| &target.expr) {
             Some(Expr::Ident(prefix)) if !self.is_variable(prefix) => Some(format!("{prefix}.{name}")).filter(|n| functions::exists(n)),
@@ -121,6 +143,12 @@ impl<'a> Check<'a> {
         }
         self.places.pass(name);
         let at = self.places.pass("(");
+        if let [IdedExpr { expr: Expr::Literal(LiteralValue::String(text)), .. }] = call.args.as_slice()
+            && !library::takes(name, text.inner())
+        {
+            let at = self.places.here();
+            self.error(at, &format!("invalid {name} argument"));
+        }
         kinds.extend(call.args.iter().map(|argument| self.kind(argument)));
         let name = qualified.as_deref().unwrap_or(name);
         if !functions::exists(name) {
@@ -180,25 +208,11 @@ impl<'a> Check<'a> {
 
     /// What a macro has made: `all`, `exists`, `exists_one`, `map`, `filter`.
     fn comprehension(&mut self, comprehension: &ComprehensionExpr) -> Kind {
-        let begin = self.places.here();
-        let range = self.kind(&comprehension.iter_range);
-        let (first, second) = match &range {
-            Kind::Dyn | Kind::Parameter(_) => (Kind::Dyn, Kind::Dyn),
-            Kind::List(item) => ((**item).clone(), (**item).clone()),
-            Kind::Map(key, value) => ((**key).clone(), (**value).clone()),
-            other => {
-                let message = format!("expression of type '{other}' cannot be range of a comprehension (must be list, map, or dynamic)");
-                (self.error(begin, &message), Kind::Dyn)
-            }
-        };
+        let first = self.range(&comprehension.iter_range).single;
         let at = self.places.pass("(");
         self.places.pass(&comprehension.iter_var);
         let depth = self.scopes.len();
         self.scopes.push((comprehension.iter_var.clone(), first.clone()));
-        if let Some(second_variable) = &comprehension.iter_var2 {
-            self.places.pass(second_variable);
-            self.scopes.push((second_variable.clone(), second));
-        }
         let kind = match &comprehension.accu_init.expr {
             Expr::List(_) => Kind::List(Box::new(self.collected(&comprehension.loop_step, &first, at).unwrap_or(Kind::Dyn))),
             _ => {
@@ -216,14 +230,14 @@ impl<'a> Check<'a> {
         match (call.func_name.as_str(), call.args.as_slice()) {
             (operators::CONDITIONAL, [condition, then, _]) => {
                 let condition = self.kind(condition);
-                if !fits(&BOOL, &condition, &mut Bindings::new()) {
+                if !is_bool(&condition) {
                     self.error(at, &format!("found no matching overload for '_?_:_' applied to '({condition}, {item}, {item})'"));
                 }
                 self.collected(then, item, at)
             }
             (name @ (operators::LOGICAL_AND | operators::LOGICAL_OR), [_, predicate]) => {
                 let predicate = self.kind(predicate);
-                if !fits(&BOOL, &predicate, &mut Bindings::new()) {
+                if !is_bool(&predicate) {
                     self.error(at, &format!("found no matching overload for '{name}' applied to '(bool, {predicate})'"));
                 }
                 None
@@ -240,6 +254,11 @@ impl<'a> Check<'a> {
             _ => None,
         }
     }
+}
+
+/// Whether a truth value may stand there.
+fn is_bool(kind: &Kind) -> bool {
+    fits(&BOOL, kind, &mut Bindings::new())
 }
 
 fn literal_kind(literal: &LiteralValue) -> Kind {

@@ -1,18 +1,19 @@
 //! What is written like a call and binds a variable: `cel.bind`, `optMap`, `sortBy`, and loops with a key and a value.
 
-use super::{
-    super::value::{as_key, compare, list, map, none, of_key, optional, some, sorted},
-    Answer, Run,
+use super::{Run, no_overload, no_range};
+use crate::cel::{
+    Answer, library,
+    value::{as_key, list, map, none, of_key, optional, some, sorted},
 };
 use kube_cel::cel::{
     IdedExpr, Value as Cel,
     common::ast::{CallExpr, Expr},
 };
-use std::{cmp::Ordering, collections::HashMap};
+use std::collections::HashMap;
 
 impl Run<'_> {
     /// What is written like a call and binds a variable: `cel.bind`, `optMap`, `transformList` and their kin.
-    pub(super) fn special(&mut self, call: &CallExpr) -> Option<Answer> {
+    pub(super) fn form(&mut self, call: &CallExpr) -> Option<Answer> {
         let target = call.target.as_deref()?;
         let name = call.func_name.as_str();
         let variable = |tree: &IdedExpr| if let Expr::Ident(name) = &tree.expr { Some(name.clone()) } else { None };
@@ -29,7 +30,7 @@ impl Run<'_> {
                     Err(error) => return Some(Err(error)),
                 };
                 Some(match optional(&held) {
-                    None => Err("no such overload".to_owned()),
+                    None => no_overload(),
                     Some(None) => Ok(none()),
                     Some(Some(held)) => {
                         let answer = self.bound(vec![(bound, Ok(held))], inner);
@@ -73,12 +74,7 @@ impl Run<'_> {
         for (_, item) in self.range(target)? {
             keyed.push((self.bound(vec![(bound.to_owned(), Ok(item.clone()))], inner)?, item));
         }
-        let comparable = keyed.windows(2).all(|pair| compare(&pair[0].0, &pair[1].0).is_some());
-        if !comparable {
-            return Err("no such overload".to_owned());
-        }
-        keyed.sort_by(|(a, _), (b, _)| compare(a, b).unwrap_or(Ordering::Equal));
-        Ok(list(keyed.into_iter().map(|(_, item)| item).collect()))
+        library::sorted(keyed)
     }
 
     /// Loops with a key and a value. `all` and `exists` outlast an error where another element decides.
@@ -100,6 +96,9 @@ impl Run<'_> {
                 continue;
             }
             let answer = self.bound(variables, inner);
+            if self.is_over() {
+                return answer;
+            }
             match (name, answer) {
                 ("all", Ok(Cel::Bool(false))) => return Ok(Cel::Bool(false)),
                 ("exists", Ok(Cel::Bool(true))) => return Ok(Cel::Bool(true)),
@@ -108,9 +107,16 @@ impl Run<'_> {
                 ("all" | "exists", Err(error)) => failure = failure.or(Some(error)),
                 ("transformList", Ok(value)) => items.push(value),
                 ("transformMap", Ok(value)) => drop(entries.insert(as_key(&at).ok_or("unsupported key type")?, value)),
-                ("transformMapEntry", Ok(Cel::Map(more))) => entries.extend(sorted(&more)),
+                ("transformMapEntry", Ok(Cel::Map(more))) => {
+                    for (key, value) in sorted(&more) {
+                        if entries.contains_key(&key) {
+                            return Err(format!("insert failed: key {key} already exists"));
+                        }
+                        entries.insert(key, value);
+                    }
+                }
                 (_, Err(error)) => return Err(error),
-                _ => return Err("no such overload".to_owned()),
+                _ => return no_overload(),
             }
         }
         if let Some(failure) = failure {
@@ -133,9 +139,9 @@ impl Run<'_> {
                 items.iter().enumerate().map(|(at, item)| (Cel::Int(i64::try_from(at).unwrap_or(i64::MAX)), item.clone())).collect()
             }
             Cel::Map(entries) => sorted(&entries).into_iter().map(|(key, value)| (of_key(key), value)).collect(),
-            _ => return Err("no such overload".to_owned()),
+            other => return no_range(&other),
         };
-        self.charge(pairs.len())?;
+        self.works(pairs.len())?;
         Ok(pairs)
     }
 }
