@@ -75,6 +75,8 @@ pub(super) fn of_call(name: &str, arguments: &[Cel]) -> u64 {
         "ip" if matches!(first, Cel::String(_)) => letters(1.0),
         "replace" | "split" | "ip.isCanonical" => letters(2.0),
         "join" => times(joined(first, second), 2.0 * LETTER),
+        "sets.contains" | "sets.intersects" => size(first).saturating_mul(second).saturating_add(CALL),
+        "sets.equivalent" => size(first).saturating_mul(second).saturating_mul(2).saturating_add(CALL),
         "find" | "findAll" | "matches" => pattern(second),
         "validate" => times(second.saturating_add(1), LETTER).saturating_mul(times(FORMAT, PATTERN)),
         "contains" => times(size(first), LETTER).saturating_mul(times(second, LETTER)),

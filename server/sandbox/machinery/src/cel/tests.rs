@@ -84,7 +84,6 @@ fn work_and_depth_are_bounded() {
     for source in [
         "lists.range(1000000000).size() > 0".to_owned(),
         format!("{}true{}", format!("{ten}.all(a, ").repeat(12), ")".repeat(12)),
-        format!("{ten}{}", format!(".map(x, {ten})").repeat(12)),
         format!("'{}'{}.size() > 0", "a".repeat(1000), ".replace('', 'aaaaaaaaaa')".repeat(8)),
         format!("lists.range(100000).map(x, string(x)).join('{}').size() > 0", "a".repeat(10_000)),
         "lists.range(10000).distinct().size() > 0".to_owned(),

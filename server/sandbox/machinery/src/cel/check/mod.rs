@@ -17,6 +17,8 @@ pub(super) struct Check<'a> {
     /// Variables of comprehensions, innermost last.
     scopes: Vec<(String, Kind)>,
     places: Places<'a>,
+    /// Calls of `format` around what is looked at, whose arguments may be of several types.
+    formats: usize,
     pub errors: Vec<String>,
     /// The kinds of all parts.
     pub kinds: Kinds,
@@ -24,7 +26,7 @@ pub(super) struct Check<'a> {
 
 impl<'a> Check<'a> {
     pub fn new(source: &'a str, variables: &'a BTreeMap<String, Kind>) -> Self {
-        Self { variables, scopes: Vec::new(), places: Places::new(source), errors: Vec::new(), kinds: Kinds::new() }
+        Self { variables, scopes: Vec::new(), places: Places::new(source), formats: 0, errors: Vec::new(), kinds: Kinds::new() }
     }
 
     fn error(&mut self, at: usize, message: &str) -> Kind {
@@ -86,6 +88,9 @@ impl<'a> Check<'a> {
         let Some(first) = kinds.iter().find(|kind| !matches!(kind, Kind::Dyn)) else { return Kind::Dyn };
         for kind in kinds {
             if !fits(first, kind, &mut Bindings::new()) {
+                if self.formats > 0 {
+                    return Kind::Dyn;
+                }
                 return self.error(at, &format!("expected type '{first}' but found '{kind}'"));
             }
         }
@@ -149,7 +154,9 @@ impl<'a> Check<'a> {
             let at = self.places.here();
             self.error(at, &format!("invalid {name} argument"));
         }
+        self.formats += usize::from(name == "format");
         kinds.extend(call.args.iter().map(|argument| self.kind(argument)));
+        self.formats -= usize::from(name == "format");
         let name = qualified.as_deref().unwrap_or(name);
         if !functions::exists(name) {
             return self.error(at, &format!("undeclared reference to '{name}' (in container '')"));

@@ -24,6 +24,8 @@ pub struct Bounds {
 }
 
 impl Bounds {
+    pub(super) const EMPTY: Self = Self { most: 0, smallest: 0, fields: BTreeMap::new(), element: None };
+
     /// Nothing of what expressions do not see.
     pub fn of_schema(schema: &Value, resource: bool) -> Option<Self> {
         Self::node(schema, resource, 0)

@@ -1,7 +1,7 @@
 //! What one call may cost at most, and how large what it makes may get.
 
 use super::{
-    Entry, Part,
+    Bounds, Entry, Part, Place,
     range::{ONE, Range, UNKNOWN, ZERO, fixed},
 };
 use crate::cel::{
@@ -66,6 +66,8 @@ pub(super) fn estimate(name: &str, target: Option<&Part<'_>>, arguments: &[Part<
         "contains" => costing(letters(target, 1.0).by(letters(first, 1.0))),
         "cidr" | "isIP" | "isCIDR" | "quantity" | "isQuantity" | "semver" | "isSemver" => costing(letters(first, 1.0)),
         "ip" if target.is_none() => costing(letters(first, 1.0)),
+        "sets.contains" | "sets.intersects" => costing(size(first).by(size(arguments.get(1))).plus(ONE)),
+        "sets.equivalent" => costing(size(first).by(size(arguments.get(1))).by(fixed(2)).plus(ONE)),
         "ip.isCanonical" => costing(letters(first, 2.0)),
         "containsIP" | "containsCIDR" => {
             // Addresses have 4 or 16 bytes.
@@ -150,8 +152,10 @@ fn traversal(target: Option<&Part<'_>>) -> Range {
 
 /// The size of an element as the schema bounds it.
 fn element(list: &Part<'_>) -> Range {
-    let bounds = list.bounds.and_then(|bounds| bounds.element.as_deref());
-    bounds.map_or(UNKNOWN, |bounds| Range { min: 0, max: bounds.most })
+    match list.place {
+        Place::Known(Bounds { element: Some(element), .. }) => Range { min: 0, max: element.most },
+        _ => UNKNOWN,
+    }
 }
 
 fn joined(target: Option<&Part<'_>>, separator: Option<&Part<'_>>) -> Range {

@@ -26,6 +26,9 @@ pub(super) fn most(program: &Program, kinds: &Kinds, bounds: &Bounds) -> u64 {
     Estimate { root: bounds, kinds, scopes: Vec::new() }.part(&program.tree).cost.max
 }
 
+/// A key of a map, whose letters nothing bounds, and nobody counts.
+static KEY: Bounds = Bounds::EMPTY;
+
 struct Estimate<'a> {
     root: &'a Bounds,
     kinds: &'a Kinds,
@@ -52,9 +55,28 @@ struct Part<'a> {
     cost: Range,
     size: Option<Range>,
     entry: Option<Entry>,
-    /// Where the part is a field of what the schema describes.
-    bounds: Option<&'a Bounds>,
+    place: Place<'a>,
     kind: Kind,
+}
+
+/// Where a part lies in what the schema describes.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    /// It is made by the expression. What lies below counts as the whole, as cel-go's paths have it that begin nowhere.
+    Nowhere,
+    /// The schema does not describe it.
+    Unknown,
+    Known(&'a Bounds),
+}
+
+impl<'a> Place<'a> {
+    fn step(self, root: &'a Bounds, step: impl FnOnce(&'a Bounds) -> Option<&'a Bounds>) -> Self {
+        match self {
+            Self::Nowhere => Self::Known(root),
+            Self::Unknown => Self::Unknown,
+            Self::Known(bounds) => step(bounds).map_or(Self::Unknown, Self::Known),
+        }
+    }
 }
 
 impl Part<'_> {
@@ -66,7 +88,7 @@ impl Part<'_> {
 impl<'a> Estimate<'a> {
     fn part(&mut self, tree: &IdedExpr) -> Part<'a> {
         let kind = self.kinds.get(&tree.id).cloned().unwrap_or(Kind::Dyn);
-        let none = Part { cost: ZERO, size: None, entry: None, bounds: None, kind };
+        let none = Part { cost: ZERO, size: None, entry: None, place: Place::Nowhere, kind };
         match &tree.expr {
             Expr::Literal(literal) => Part { size: Some(fixed(size_of(literal))), ..none },
             Expr::Ident(name) => self.ident(name, none),
@@ -77,8 +99,8 @@ impl<'a> Estimate<'a> {
                 }
                 let reads = matches!(operand.kind, Kind::Map(..) | Kind::Object(_) | Kind::Parameter(_));
                 let cost = operand.cost.plus(if reads { fixed(SELECT) } else { ZERO });
-                let bounds = operand.bounds.and_then(|bounds| bounds.fields.get(&select.field));
-                sized(Part { cost, bounds, ..none })
+                let place = operand.place.step(self.root, |bounds| bounds.fields.get(&select.field));
+                sized(Part { cost, place, ..none })
             }
             Expr::Call(call) => self.call(call, none),
             Expr::List(list) => {
@@ -121,7 +143,7 @@ impl<'a> Estimate<'a> {
         if let Some((_, known)) = self.scopes.iter().rev().find(|(variable, _)| variable == name) {
             return Part { cost, ..known.clone() };
         }
-        sized(Part { cost, bounds: Some(self.root), ..none })
+        sized(Part { cost, place: Place::Known(self.root), ..none })
     }
 
     fn comprehension(&mut self, loops: &ComprehensionExpr, none: Part<'a>) -> Part<'a> {
@@ -143,28 +165,19 @@ impl<'a> Estimate<'a> {
 
     /// The variable of a loop over elements of a list, or keys of a map.
     fn single(&self, range: &Part<'a>) -> Part<'a> {
-        match &range.kind {
-            Kind::Map(key, _) => Part {
-                cost: ZERO,
-                size: Some(range.entry.map_or(ZERO, |entry| entry.key)),
-                entry: None,
-                bounds: None,
-                kind: (**key).clone(),
-            },
-            _ => self.value(range),
-        }
+        let Kind::Map(key, _) = &range.kind else { return self.value(range) };
+        let place = range.place.step(self.root, |_| Some(&KEY));
+        held(place, range.entry.map(|entry| entry.key), key)
     }
 
     /// What a list or a map holds.
     fn value(&self, range: &Part<'a>) -> Part<'a> {
         let kind = match &range.kind {
-            Kind::List(item) => (**item).clone(),
-            Kind::Map(_, value) => (**value).clone(),
-            _ => Kind::Dyn,
+            Kind::List(kind) | Kind::Map(_, kind) => kind,
+            _ => &Kind::Dyn,
         };
-        let bounds = range.bounds.and_then(|bounds| bounds.element.as_deref());
-        let part = sized(Part { cost: ZERO, size: None, entry: None, bounds, kind });
-        Part { size: part.size.or(range.entry.map(|entry| entry.value)), ..part }
+        let place = range.place.step(self.root, |bounds| bounds.element.as_deref());
+        held(place, range.entry.map(|entry| entry.value), kind)
     }
 
     fn call(&mut self, call: &CallExpr, none: Part<'a>) -> Part<'a> {
@@ -191,7 +204,7 @@ impl<'a> Estimate<'a> {
                 return Part {
                     cost: costs.plus(ONE),
                     size: held.entry.map(|entry| entry.value).or(element.size),
-                    bounds: element.bounds,
+                    place: element.place,
                     ..none
                 };
             }
@@ -226,8 +239,10 @@ impl<'a> Estimate<'a> {
         match (name, call.args.as_slice()) {
             ("optMap" | "optFlatMap", [bound, inner]) => {
                 let held = self.part(target);
-                let inner = self
-                    .within(vec![(variable(bound)?, Part { cost: ZERO, size: None, entry: None, bounds: None, kind: Kind::Dyn })], inner);
+                let inner = self.within(
+                    vec![(variable(bound)?, Part { cost: ZERO, size: None, entry: None, place: Place::Nowhere, kind: Kind::Dyn })],
+                    inner,
+                );
                 // `hasValue`, `value`, an empty list and what the optional is made of.
                 let cost = held.cost.by(fixed(2)).plus(fixed(LIST + 3)).plus(inner.cost);
                 Some(Part { cost, ..none.clone() })
@@ -237,7 +252,7 @@ impl<'a> Estimate<'a> {
                 [first, second, inner @ ..],
             ) if !inner.is_empty() => {
                 let range = self.part(target);
-                let key = Part { size: Some(ONE), ..self.single(&Part { bounds: None, ..range.clone() }) };
+                let key = Part { size: Some(ONE), ..self.single(&range) };
                 let bound = vec![(variable(first)?, key), (variable(second)?, self.value(&range))];
                 let parts: Vec<_> = inner.iter().map(|inner| self.within(bound.clone(), inner)).collect();
                 let step = parts.iter().fold(ZERO, |sum, part| sum.plus(part.cost));
@@ -265,11 +280,19 @@ impl<'a> Estimate<'a> {
     }
 }
 
+/// What a loop variable stands for, of which the schema says more than the literal that it may come from.
+fn held<'a>(place: Place<'a>, size: Option<Range>, kind: &Kind) -> Part<'a> {
+    let part = sized(Part { cost: ZERO, size: None, entry: None, place, kind: kind.clone() });
+    Part { size: part.size.or(size), ..part }
+}
+
 /// The size of what has none yet: what the schema says, else that of one number, time or truth value.
 fn sized(part: Part<'_>) -> Part<'_> {
-    let of_bounds = || part.bounds.map(|bounds| Range { min: 0, max: bounds.most });
-    let of_kind = || calls::is_scalar(&part.kind).then_some(ONE);
-    Part { size: part.size.or_else(of_bounds).or_else(of_kind), ..part }
+    let of_place = match part.place {
+        Place::Known(bounds) => Some(Range { min: 0, max: bounds.most }),
+        _ => None,
+    };
+    Part { size: part.size.or(of_place).or_else(|| calls::is_scalar(&part.kind).then_some(ONE)), ..part }
 }
 
 fn size_of(literal: &LiteralValue) -> u64 {

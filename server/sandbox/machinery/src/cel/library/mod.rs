@@ -25,6 +25,9 @@ use kube_cel::{
 };
 use std::sync::{Arc, LazyLock};
 
+/// What Kubernetes says that quantities look like.
+const QUANTITY: &str = "^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$";
+
 /// Names of types, which are values too.
 const TYPES: [&str; 10] = ["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint"];
 
@@ -82,6 +85,7 @@ fn of_values(name: &str, arguments: &[Cel]) -> Option<Answer> {
         ("type", [value]) => Ok(type_value(type_name(value))),
         ("bool", [Cel::Bool(held)]) => Ok(Cel::Bool(*held)),
         ("string", [value]) => Ok(string(&text(value)?)),
+        ("format.named", [Cel::String(_)]) => Ok(standard(name, false, arguments.to_vec()).map_or_else(|_| none(), some)),
         _ => return None,
     })
 }
@@ -155,7 +159,11 @@ fn message(error: &ExecutionError, function: &str) -> String {
         ExecutionError::DivisionByZero(_) => "division by zero".to_owned(),
         ExecutionError::RemainderByZero(_) => "modulus by zero".to_owned(),
         ExecutionError::Overflow(..) => "integer overflow".to_owned(),
-        ExecutionError::FunctionError { message, .. } => message.clone(),
+        ExecutionError::FunctionError { message, .. } => match function {
+            "quantity" => format!("quantities must match the regular expression '{QUANTITY}'"),
+            "asInteger" => "cannot convert value to integer".to_owned(),
+            _ => message.clone(),
+        },
         _ => super::eval::NO_OVERLOAD.to_owned(),
     }
 }
