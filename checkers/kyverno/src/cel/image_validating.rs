@@ -4,7 +4,7 @@ use super::{
     autogen,
     image_ref::ImageRef,
     kinds::Kinds,
-    library::Library,
+    library::{Library, json_of},
     matching::{matches, rules},
     policy::{Exempt, Judge, annotations, conditions, exceptions, exempt, holds, invalid, program, run_of, text},
     request::{Request, text_at},
@@ -70,7 +70,7 @@ impl Images {
         }
         let signed = signatures(data(image, library)?).unwrap_or_default();
         let has = |attestor: &&Cel| {
-            let attestor = to_json(attestor);
+            let attestor = json_of(attestor).unwrap_or_default();
             rules(&signed).iter().any(|signer| signer == &attestor["name"])
         };
         let count = attestors.iter().filter(has).count();

@@ -8,7 +8,7 @@ use kyverno_jmespath::Env;
 use machinery::cel::{
     Answer, Host, Value as Cel,
     cost::OVER_LIMIT,
-    value::{self, as_key, map, of_json, string, timestamp, to_json},
+    value::{self, as_key, map, of_json, string, timestamp, to_json, weight},
 };
 use serde_json::{Value, json};
 use std::{
@@ -19,6 +19,9 @@ use std::{
 
 /// Objects that one policy may generate for one trigger.
 const MOST_GENERATED: usize = 1000;
+
+/// Parts of a value that a function writes as JSON.
+const HEAVIEST: usize = 1_000_000;
 
 /// What the functions know: the evidence, and the namespace of the policy that asks.
 #[derive(Debug)]
@@ -67,7 +70,7 @@ impl<'a> Library<'a> {
             ("generator.apply" | "generator.Apply", arguments) => self.generate(arguments),
             ("image.getMetadata" | "image.GetMetadata", [image]) => self.metadata(image),
             ("json.unmarshal", [text]) => parsed(text, |text| serde_json::from_str(text).map_err(|error| error.to_string())),
-            ("json.marshal", [value]) => Ok(string(&to_json(value).to_string())),
+            ("json.marshal", [value]) => json_of(value).map(|json| string(&json.to_string())),
             ("yaml.parse", [text]) => parsed(text, machinery::strict::from_yaml),
             ("sha1" | "hash.sha1", [text]) => self.in_jmespath("sha1(@)", text),
             ("sha256" | "hash.sha256", [text]) => self.in_jmespath("sha256(@)", text),
@@ -247,7 +250,8 @@ impl<'a> Library<'a> {
             ([Cel::List(objects)], namespace) if !namespace.is_empty() => (namespace.to_owned(), objects),
             _ => return Err("no such overload".to_owned()),
         };
-        self.add(&namespace, objects.iter().map(to_json))?;
+        let objects: Result<Vec<_>, _> = objects.iter().map(json_of).collect();
+        self.add(&namespace, objects?.into_iter())?;
         Ok(Cel::Bool(true))
     }
 
@@ -290,8 +294,9 @@ impl<'a> Library<'a> {
 
     /// A function that JMESPath has too.
     fn in_jmespath(&self, expression: &str, value: &Cel) -> Answer {
+        let json = json_of(value)?;
         let env = Env::new(self.evidence.now, self.seed.get());
-        let answer = kyverno_jmespath::compile(expression).and_then(|compiled| compiled.search(&to_json(value), &env));
+        let answer = kyverno_jmespath::compile(expression).and_then(|compiled| compiled.search(&json, &env));
         self.seed.set(env.seed.get());
         answer.map(|answer| of_json(&answer)).map_err(|error| error.to_string())
     }
@@ -303,6 +308,11 @@ impl<'a> Library<'a> {
             other => Ok(other),
         }
     }
+}
+
+/// A value as JSON, where it is not too large: values share their parts, so that a small one may be written without end.
+pub(super) fn json_of(value: &Cel) -> Result<Value, String> {
+    if weight(value, HEAVIEST) > HEAVIEST { Err(OVER_LIMIT.to_owned()) } else { Ok(to_json(value)) }
 }
 
 /// Where objects of one resource are.

@@ -146,7 +146,7 @@ fn rules_of(errors: &mut Errors, path: &str, schema: &Value, depth: usize) {
 }
 
 /// Compiles the rules of every part of a schema.
-fn compiled(errors: &mut Errors, place: &rules::Place, schema: &Value, depth: usize, costs: &mut rules::Costs) {
+pub(super) fn compiled(errors: &mut Errors, place: &rules::Place, schema: &Value, depth: usize, costs: &mut rules::Costs) {
     if depth > MAX_DEPTH {
         return;
     }

@@ -378,3 +378,91 @@ pub(super) fn compile(errors: &mut Errors, place: &Place, schema: &Value, root: 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn definitions_whose_rules_cost_too_much_are_refused() {
+        let item = json!({"type": "string", "x-kubernetes-validations": [{"rule": "self.matches('a')"}]});
+        let schema = |list: Value| json!({"type": "object", "properties": {"l": list}});
+        let unbounded = schema(json!({"type": "array", "items": item}));
+        let bounded = schema(json!({"type": "array", "maxItems": 10, "items": {
+            "type": "string", "maxLength": 10, "x-kubernetes-validations": [
+                {"rule": "self.matches('a')"}, {"rule": "self == oldSelf"}, {"rule": "true", "optionalOldSelf": true},
+            ],
+        }}));
+        let hint =
+            "(try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings are declared)";
+        let rule = "spec.properties[l].items.x-kubernetes-validations";
+        for (schema, said) in [
+            (
+                unbounded,
+                vec![
+                    format!("{rule}[0].rule: Forbidden: estimated rule cost exceeds budget by factor of more than 100x {hint}"),
+                    format!(
+                        "{rule}[0].rule: Forbidden: contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema"
+                    ),
+                    format!(
+                        "spec: Forbidden: x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema exceeds budget by factor of more than 100x {hint}"
+                    ),
+                ],
+            ),
+            (
+                bounded,
+                vec![
+                    format!(
+                        "{rule}[1].rule: Invalid value: \"self == oldSelf\": oldSelf cannot be used on the uncorrelatable portion of the schema within spec.properties[l]"
+                    ),
+                    format!("{rule}[2].optionalOldSelf: Invalid value: true: may not be set if oldSelf is not used in rule"),
+                ],
+            ),
+        ] {
+            let (mut errors, mut costs) = (Errors::new(), Costs::default());
+            let place = Place { path: "spec".to_owned(), often: Some(1), apart: None };
+            super::super::custom::compiled(&mut errors, &place, &schema, 0, &mut costs);
+            costs.check(&mut errors, "spec");
+            let got: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            assert_eq!(got, said);
+        }
+    }
+
+    #[test]
+    fn objects_are_held_against_rules() {
+        let rule = |rule: &str, optional: bool| {
+            let mut rule = json!({"rule": rule, "message": "no"});
+            if optional {
+                rule["optionalOldSelf"] = true.into();
+            }
+            let spec = json!({"type": "object", "properties": {
+                "n": {"type": "integer"}, "l": {"type": "array", "items": {"type": "integer"}},
+            }, "x-kubernetes-validations": [rule]});
+            Rules::compile(&json!({"type": "object", "properties": {"spec": spec}})).expect("rules")
+        };
+        let new = json!({"spec": {"n": 1, "l": (0..400).collect::<Vec<_>>()}});
+        let old = json!({"spec": {"n": 2}});
+        let over = "operation cancelled: actual cost limit exceeded";
+        for (source, optional, old, said) in [
+            ("self.n == 1", false, None, None),
+            ("self.n == 2", false, None, Some("spec: Invalid value: \"object\": no".to_owned())),
+            ("self.n == oldSelf.n", false, None, None),
+            ("self.n == oldSelf.n", false, Some(&old), Some("spec: Invalid value: \"object\": no".to_owned())),
+            ("oldSelf.hasValue()", true, None, Some("spec: Invalid value: \"object\": no".to_owned())),
+            ("oldSelf.value().n == 2", true, Some(&old), None),
+            (
+                "self.l.all(a, self.l.all(b, self.l.all(c, a + b + c >= 0)))",
+                false,
+                None,
+                Some(format!(
+                    "spec: Invalid value: \"object\": '{over}': no further validation rules will be run due to call cost exceeds limit for rule: no"
+                )),
+            ),
+        ] {
+            let mut errors = Errors::new();
+            rule(source, optional).check(&mut errors, &new, old);
+            let got: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            assert_eq!(got, said.into_iter().collect::<Vec<_>>(), "{source}");
+        }
+    }
+}
