@@ -94,7 +94,7 @@ fn rooms_depend_one_way() {
         ("gatekeeper", &["machinery"]),
         ("kyverno", &["go-regexp", "kyverno-jmespath", "machinery", "pod-security"]),
         ("kyverno-jmespath", &["go-regexp", "machinery"]),
-        ("machinery", &[]),
+        ("machinery", &["go-regexp"]),
         ("jail", &[]),
         ("store", &[]),
         ("checkers", &["pod-security", "network-policy"]),

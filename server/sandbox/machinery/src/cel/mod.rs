@@ -5,8 +5,9 @@
 //!                                    └─Run::run──► value or message       Host: functions beyond Kubernetes'
 //! ```
 //!
-//! The parser is the `cel` crate's, and so are values; the evaluation, the check of types, the messages and the bounds are here. An API
-//! server refuses at creation what could never work, and counts what an expression costs.
+//! The parser and the values are the `cel` crate's, functions with nothing of our own to say the `kube-cel` crate's; the evaluation, the
+//! check of types, the costs, the messages and the bounds are here. An API server refuses at creation what could never work, or could cost
+//! too much, and counts what an expression costs when it runs. Nothing here may run without a bound.
 
 #[cfg(test)]
 mod answers;

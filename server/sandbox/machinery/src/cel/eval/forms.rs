@@ -2,7 +2,9 @@
 
 use super::{Run, no_overload, no_range};
 use crate::cel::{
-    Answer, library,
+    Answer,
+    cost::OVER_LIMIT,
+    library,
     value::{as_key, list, map, none, of_key, optional, some, sorted},
 };
 use kube_cel::cel::{
@@ -97,7 +99,7 @@ impl Run<'_> {
             }
             let answer = self.bound(variables, inner);
             if self.is_over() {
-                return answer;
+                return Err(OVER_LIMIT.to_owned());
             }
             match (name, answer) {
                 ("all", Ok(Cel::Bool(false))) => return Ok(Cel::Bool(false)),
