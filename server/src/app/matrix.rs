@@ -1,6 +1,6 @@
 //! Who can reach whom, for the cluster view: computed by the same engine that the simulated network and the checkers use.
 
-use crate::app::kube::Caller;
+use crate::app::kube::{CallError, Caller};
 use crate::app::{App, AppError, apply};
 use network_policy::{Cluster, EndpointKind, Protocol};
 use serde_json::Value;
@@ -9,6 +9,18 @@ use store::User;
 
 /// Pods in one matrix; more are left out, and `left_out` says how many.
 const PODS: usize = 24;
+
+/// What decides on connections, and its kind. What is served in two versions counts once: the engine knows a policy by its name.
+const READ: &[(&str, &str)] = &[
+    ("/api/v1/namespaces", "Namespace"),
+    ("/api/v1/nodes?limit=500", "Node"),
+    ("/api/v1/pods?limit=500", "Pod"),
+    ("/apis/networking.k8s.io/v1/networkpolicies?limit=500", "NetworkPolicy"),
+    ("/apis/policy.networking.k8s.io/v1alpha1/adminnetworkpolicies?limit=500", "AdminNetworkPolicy"),
+    ("/apis/policy.networking.k8s.io/v1alpha1/baselineadminnetworkpolicies?limit=500", "BaselineAdminNetworkPolicy"),
+    ("/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies?limit=500", "ClusterNetworkPolicy"),
+    ("/apis/policy.networking.k8s.io/v1beta1/clusternetworkpolicies?limit=500", "ClusterNetworkPolicy"),
+];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MatrixCell {
@@ -38,15 +50,15 @@ impl App {
         let cluster = self.engine.open(&attempt.id).await?;
         let caller = Caller { cluster: &*cluster, user: apply::learner() };
         let mut objects = Vec::new();
-        for (path, kind) in [
-            ("/api/v1/namespaces", "Namespace"),
-            ("/api/v1/pods?limit=500", "Pod"),
-            ("/apis/networking.k8s.io/v1/networkpolicies?limit=500", "NetworkPolicy"),
-        ] {
-            let mut list = caller.get(path).await.map_err(|error| AppError::Unavailable(error.to_string()))?;
+        for (path, kind) in READ {
+            let mut list = match caller.get(path).await {
+                // Nobody has defined this kind in this version.
+                Err(CallError::Refused { code: 404, .. }) => continue,
+                list => list.map_err(|error| AppError::Unavailable(error.to_string()))?,
+            };
             let Value::Array(items) = list["items"].take() else { continue };
             for mut object in items {
-                object["kind"] = kind.into();
+                object["kind"] = (*kind).into();
                 object["apiVersion"] = list["apiVersion"].clone();
                 objects.push(object);
             }
@@ -56,7 +68,9 @@ impl App {
 }
 
 fn compute(objects: &[Value]) -> Result<Matrix, AppError> {
-    let cluster = Cluster::from_objects(objects).map_err(|error| AppError::internal("read the network policies", error))?;
+    // What the engine cannot read decides nothing in the cluster either: a definition without a schema lets it be written.
+    let readable = objects.iter().filter(|object| network_policy::from_resource(object).is_ok());
+    let cluster = Cluster::from_objects(readable).map_err(|error| AppError::internal("read the network policies", error))?;
     let shown = |(_, endpoint): &(usize, &network_policy::Endpoint)| {
         endpoint.kind == EndpointKind::Pod && !endpoint.ips.is_empty() && !endpoint.namespace.starts_with("kube-")
     };
@@ -134,5 +148,44 @@ mod tests {
         assert!(cell(2, 0).why.contains("ml/only-8501"), "{}", cell(2, 0).why);
         assert_eq!(cell(0, 1).open, [80]);
         assert_eq!(matrix.cells[0][0], None);
+    }
+
+    #[test]
+    fn administrators_come_before_and_after() {
+        let admin = |kind: &str, version: &str, spec: Value| json!({"apiVersion": format!("policy.networking.k8s.io/{version}"), "kind": kind, "metadata": {"name": "default"}, "spec": spec});
+        let everybody = json!([{"namespaces": {}}]);
+        let deny = admin(
+            "AdminNetworkPolicy",
+            "v1alpha1",
+            json!({"priority": 1, "subject": {"namespaces": {}}, "ingress": [{"action": "Deny", "from": everybody}]}),
+        );
+        let baseline = admin(
+            "BaselineAdminNetworkPolicy",
+            "v1alpha1",
+            json!({"subject": {"namespaces": {}}, "ingress": [{"action": "Deny", "from": everybody}]}),
+        );
+        let cluster = admin(
+            "ClusterNetworkPolicy",
+            "v1alpha2",
+            json!({"tier": "Admin", "priority": 0, "subject": {"namespaces": {}}, "ingress": [{"action": "Accept", "from": everybody}]}),
+        );
+        let unreadable = admin("AdminNetworkPolicy", "v1alpha1", json!({"priority": "high"}));
+        let allow = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"namespace": "ml", "name": "all"},
+            "spec": {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{}]}});
+        for (policies, open, why) in [
+            (vec![], true, "no policy"),
+            (vec![unreadable], true, "no policy"),
+            (vec![deny.clone(), allow.clone()], false, "AdminNetworkPolicy"),
+            (vec![baseline.clone()], false, "BaselineAdminNetworkPolicy"),
+            (vec![baseline, allow], true, "ml/all"),
+            (vec![deny, cluster], true, "ClusterNetworkPolicy"),
+        ] {
+            let mut objects = vec![pod("ml", "a", "10.0.0.1", &[]), pod("ml", "b", "10.0.0.2", &[])];
+            objects.extend(policies);
+            let matrix = compute(&objects).unwrap();
+            let cell = matrix.cells[0][1].clone().unwrap();
+            assert_eq!(cell.open, if open { vec![80] } else { vec![] }, "{}", cell.why);
+            assert!(cell.why.contains(why), "{:?} has no {why:?}", cell.why);
+        }
     }
 }

@@ -2,8 +2,8 @@
 
 use super::{Failure, Listener, Protocol, Sockets, dns};
 use crate::shell::machine::Network;
-use apiserver::{Changes, Client};
-use machinery::{gvr, object};
+use apiserver::{Change, Changes, Client};
+use machinery::{Gvr, gvr, object};
 use network_policy as policy;
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -22,6 +22,23 @@ pub struct Place {
     pub sockets: Arc<Sockets>,
     /// `namespace/name` of the pod; empty for a node.
     pub pod: String,
+}
+
+/// What decides on connections. The administrators' policies are there where somebody has defined their kinds; of a kind with several
+/// versions the first one that is served is read.
+const DECISIVE: &[&[Gvr]] = &[
+    &[gvr::NAMESPACES],
+    &[gvr::NODES],
+    &[gvr::PODS],
+    &[gvr::NETWORK_POLICIES],
+    &[Gvr::new(ADMINISTRATORS, "v1alpha1", "adminnetworkpolicies")],
+    &[Gvr::new(ADMINISTRATORS, "v1alpha1", "baselineadminnetworkpolicies")],
+    &[Gvr::new(ADMINISTRATORS, "v1beta1", "clusternetworkpolicies"), Gvr::new(ADMINISTRATORS, "v1alpha2", "clusternetworkpolicies")],
+];
+const ADMINISTRATORS: &str = "policy.networking.k8s.io";
+
+fn is_decisive(change: &Change) -> bool {
+    DECISIVE.iter().flat_map(|versions| versions.first()).any(|gvr| *change.group == *gvr.group && *change.resource == *gvr.resource)
 }
 
 /// The network of one cluster.
@@ -69,17 +86,18 @@ impl Fabric {
             && let Changes::Since(changes) = self.client.changes_since(*version)
         {
             newest = changes.iter().map(|c| c.resource_version).max().unwrap_or(newest);
-            if !changes.iter().any(|c| matches!(&*c.resource, "namespaces" | "pods" | "networkpolicies")) {
+            if !changes.iter().any(is_decisive) {
                 let cluster = Arc::clone(cluster);
                 *held = Some((newest, Arc::clone(&cluster)));
                 return cluster;
             }
         }
         let mut cluster = policy::Cluster::default();
-        for gvr in [gvr::NAMESPACES, gvr::PODS, gvr::NETWORK_POLICIES] {
-            for item in self.client.list(gvr, None) {
+        for versions in DECISIVE {
+            let items = versions.iter().map(|gvr| self.client.list(*gvr, None)).find(|items| !items.is_empty()).unwrap_or_default();
+            for item in items {
                 newest = newest.max(object::resource_version(&item));
-                if gvr == gvr::PODS && matches!(item["status"]["phase"].as_str(), Some("Succeeded" | "Failed")) {
+                if versions[0] == gvr::PODS && matches!(item["status"]["phase"].as_str(), Some("Succeeded" | "Failed")) {
                     continue;
                 }
                 match policy::from_resource(&item) {

@@ -149,7 +149,9 @@ impl Bench {
     pub fn create(&mut self, text: &str) -> Arc<Value> {
         let mut object: Value = serde_saphyr::from_str(text).unwrap();
         let gvr = gvr_of(object::kind(&object));
-        if !matches!(gvr.resource, "namespaces" | "runtimeclasses") && object["metadata"]["namespace"].is_null() {
+        if !matches!(gvr.resource, "namespaces" | "runtimeclasses" | "customresourcedefinitions")
+            && object["metadata"]["namespace"].is_null()
+        {
             object["metadata"]["namespace"] = "default".into();
         }
         self.client.create(gvr, object).unwrap_or_else(|error| panic!("{error}"))
@@ -307,6 +309,7 @@ fn gvr_of(kind: &str) -> Gvr {
         "NetworkPolicy" => gvr::NETWORK_POLICIES,
         "RuntimeClass" => gvr::RUNTIME_CLASSES,
         "Namespace" => gvr::NAMESPACES,
+        "CustomResourceDefinition" => gvr::CUSTOM_RESOURCE_DEFINITIONS,
         other => panic!("no kind {other} here"),
     }
 }

@@ -1,7 +1,8 @@
 //! Each layer of a connection, broken alone.
 
 use super::{Bench, SLEEP};
-use machinery::gvr;
+use apiserver::client::DeleteOptions;
+use machinery::{Gvr, gvr};
 
 const SERVICE: &str =
     "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: web}, ports: [{port: 80, targetPort: http}]}}";
@@ -75,6 +76,48 @@ fn policies_make_packets_vanish() {
     let ip = bench.get("web")["status"]["podIP"].as_str().unwrap().to_owned();
     assert_eq!(bench.reach("friend", &ip, 8080), "connected 200");
     assert_eq!(bench.sh("friend", "nslookup web"), ";; connection timed out; no servers could be reached\n\n[1]");
+}
+
+fn definition(kind: &str, plural: &str, version: &str) -> String {
+    format!(
+        "{{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {{name: {plural}.policy.networking.k8s.io, annotations: {{api-approved.kubernetes.io: 'https://github.com/kubernetes-sigs/network-policy-api'}}}}, \
+         spec: {{group: policy.networking.k8s.io, scope: Cluster, names: {{kind: {kind}, plural: {plural}}}, versions: [{{name: {version}, served: true, storage: true, \
+         schema: {{openAPIV3Schema: {{type: object, x-kubernetes-preserve-unknown-fields: true}}}}}}]}}}}"
+    )
+}
+
+#[test]
+fn administrators_come_before_and_after_network_policies() {
+    const GROUP: &str = "policy.networking.k8s.io";
+    let mut bench = bench();
+    for (kind, plural, version) in [
+        ("AdminNetworkPolicy", "adminnetworkpolicies", "v1alpha1"),
+        ("BaselineAdminNetworkPolicy", "baselineadminnetworkpolicies", "v1alpha1"),
+        ("ClusterNetworkPolicy", "clusternetworkpolicies", "v1alpha2"),
+    ] {
+        bench.create(&definition(kind, plural, version));
+    }
+    let mut put = |kind: &str, plural: &'static str, version: &'static str, spec: &str| {
+        let object = format!("{{apiVersion: {GROUP}/{version}, kind: {kind}, metadata: {{name: default}}, spec: {spec}}}");
+        bench.client.create(Gvr::new(GROUP, version, plural), serde_saphyr::from_str(&object).unwrap()).unwrap();
+        bench.reach("client", "web", 80)
+    };
+    const TO_WEB: &str = "subject: {pods: {namespaceSelector: {}, podSelector: {matchLabels: {app: web}}}}";
+    // Each object is asked before the ones above it.
+    let deny = format!("{{{TO_WEB}, ingress: [{{action: Deny, from: [{{namespaces: {{}}}}]}}]}}");
+    assert_eq!(put("BaselineAdminNetworkPolicy", "baselineadminnetworkpolicies", "v1alpha1", &deny), "TimedOut");
+    let allow = format!("{{priority: 50, {TO_WEB}, ingress: [{{action: Allow, from: [{{namespaces: {{}}}}]}}]}}");
+    assert_eq!(put("AdminNetworkPolicy", "adminnetworkpolicies", "v1alpha1", &allow), "connected 200");
+    let deny = format!("{{tier: Admin, priority: 10, {TO_WEB}, ingress: [{{action: Deny, from: [{{namespaces: {{}}}}]}}]}}");
+    assert_eq!(put("ClusterNetworkPolicy", "clusternetworkpolicies", "v1alpha2", &deny), "TimedOut");
+    for (plural, version, after) in [
+        ("clusternetworkpolicies", "v1alpha2", "connected 200"),
+        ("adminnetworkpolicies", "v1alpha1", "TimedOut"),
+        ("baselineadminnetworkpolicies", "v1alpha1", "connected 200"),
+    ] {
+        bench.client.delete(Gvr::new(GROUP, version, plural), "", "default", &DeleteOptions::default()).unwrap();
+        assert_eq!(bench.reach("client", "web", 80), after, "without {plural}");
+    }
 }
 
 #[test]
