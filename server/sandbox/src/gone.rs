@@ -2,7 +2,7 @@
 
 use apiserver::{
     NodeRuntime,
-    node::{ExecOptions, ExecStatus, ExecStreams, LogOptions},
+    node::{ExecOptions, ExecStatus, ExecStreams, LogOptions, WebhookCall},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -43,5 +43,9 @@ impl NodeRuntime for Gone {
 
     async fn proxy(&self, _pod: Arc<Value>, _port: u16, _request: http::Request<Bytes>) -> Result<http::Response<Bytes>, ApiError> {
         Err(ApiError::internal(WHY))
+    }
+
+    fn review(&self, _call: WebhookCall) -> Result<http::Response<Bytes>, String> {
+        Err(WHY.to_owned())
     }
 }

@@ -37,6 +37,17 @@ pub(crate) enum Operation {
     Delete,
 }
 
+impl Operation {
+    /// As rules and AdmissionReviews spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "CREATE",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
 impl Call {
     pub fn new(server: &Server, user: Arc<UserInfo>, manager: &str, resource: Arc<Resource>, namespace: &str, name: &str) -> Self {
         Self {

@@ -45,6 +45,21 @@ pub struct LogOptions {
     pub since: Option<jiff::Timestamp>,
 }
 
+/// Where an admission webhook is asked for its verdict, and what it is asked.
+#[derive(Debug, Clone)]
+pub struct WebhookCall {
+    /// Namespace, name and port of the Service that it is reached by.
+    pub namespace: String,
+    pub service: String,
+    pub port: u16,
+    /// With the query.
+    pub path: String,
+    /// PEM of the authority that its certificate must be from.
+    pub authority: Vec<u8>,
+    /// An `AdmissionReview`.
+    pub body: Bytes,
+}
+
 /// Runs pods. The API server has already found the pod, authorized the user and chosen the container.
 #[async_trait]
 pub trait NodeRuntime: Send + Sync {
@@ -66,4 +81,8 @@ pub trait NodeRuntime: Send + Sync {
 
     /// `pods/proxy` and `services/proxy`: an HTTP request to a pod's port as the API server would send it.
     async fn proxy(&self, pod: Arc<Value>, port: u16, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, ApiError>;
+
+    /// Asks an admission webhook, at once: a write waits for the answer. `Err`: why none came, as Go's HTTP client says it.
+    /// Nothing may be written meanwhile, and what is read is what stood there before this write.
+    fn review(&self, call: WebhookCall) -> Result<http::Response<Bytes>, String>;
 }

@@ -9,9 +9,11 @@ mod pod_defaults;
 mod pod_security;
 mod priority_class;
 mod protection;
+mod request;
 pub mod resource_quota;
 mod service_account;
 mod validating_policy;
+mod webhook;
 
 use crate::{
     call::{Call, Operation},
@@ -44,7 +46,7 @@ pub(crate) fn mutate(
         if operation == Operation::Update && call.is("", "pods") && call.subresource.is_empty() {
             pod_defaults::tolerations(new);
         }
-        return Ok(());
+        return webhook::mutate(call, transaction, operation, new, old);
     }
     if call.is("", "pods") {
         limit_ranger::mutate(call, transaction, operation, new);
@@ -62,7 +64,7 @@ pub(crate) fn mutate(
     } else if call.is("networking.k8s.io", "ingresses") {
         default_classes::ingress(transaction, new);
     }
-    Ok(())
+    webhook::mutate(call, transaction, operation, new, old)
 }
 
 /// After validation.
@@ -86,5 +88,6 @@ pub(crate) fn validate(
     pod_security::validate(call, transaction, operation, new, old)?;
     priority_class::validate(call, transaction, new)?;
     validating_policy::validate(call, transaction, operation, new, old)?;
+    webhook::validate(call, transaction, operation, new, old)?;
     resource_quota::validate(call, transaction, operation, new, old)
 }

@@ -1,15 +1,13 @@
 //! ValidatingAdmissionPolicy: which policies a request meets, with which parameters, and what their verdict comes to.
 
+use super::request::Request;
 use crate::{
     call::{Call, Operation},
     convert,
     store::{State, Transaction},
-    subresources,
 };
 use machinery::{
-    ApiError, Resource,
-    cel::{Inputs, value},
-    object,
+    ApiError, object,
     policy::{Denial, Policy},
     selector::LabelSelector,
 };
@@ -28,7 +26,7 @@ const LONGEST_ANNOTATION: usize = 10 * 1024;
 pub(crate) struct Compiled(Mutex<HashMap<String, Arc<Policy>>>);
 
 impl Compiled {
-    fn get(&self, policy: &Value, known: usize) -> Arc<Policy> {
+    pub(super) fn get(&self, policy: &Value, known: usize) -> Arc<Policy> {
         let key = format!("{}/{}", object::uid(policy), policy["metadata"]["generation"]);
         let mut held = self.0.lock();
         if let Some(compiled) = held.get(&key) {
@@ -42,15 +40,6 @@ impl Compiled {
         held.insert(key, compiled.clone());
         compiled
     }
-}
-
-/// A request as policies see it.
-struct Request<'a> {
-    call: &'a Call,
-    operation: Operation,
-    new: Option<Value>,
-    old: Option<Value>,
-    namespace: Option<Arc<Value>>,
 }
 
 pub(crate) fn validate(
@@ -139,123 +128,6 @@ fn refusal(call: &Call, object: Option<&Value>, message: &str, reason: &str) -> 
     };
     error.details["causes"] = json!([{"message": message}]);
     error
-}
-
-impl<'a> Request<'a> {
-    fn new(call: &'a Call, state: &State, operation: Operation, new: Option<&Value>, old: Option<&Value>) -> Self {
-        let namespace = call.resource.namespaced.then(|| state.get("", "namespaces", "", &call.namespace)).flatten();
-        let seen = |object: &Value| {
-            if call.subresource == "scale" {
-                return subresources::scale::scale_of(call, object);
-            }
-            let mut object = Value::clone(&convert::served(&call.resource, Arc::new(object.clone())));
-            if let Some(metadata) = object["metadata"].as_object_mut() {
-                metadata.remove("managedFields");
-            }
-            object
-        };
-        Self { call, operation, new: new.map(seen), old: old.map(seen), namespace }
-    }
-
-    /// Whether a policy's `matchConstraints` cover the request.
-    fn meets(&self, constraints: &Value) -> bool {
-        self.meets_rules(constraints, &constraints["resourceRules"]) && self.meets_selectors(constraints)
-    }
-
-    /// The same for a binding's `matchResources`, where no rules mean all.
-    fn meets_binding(&self, scope: &Value) -> bool {
-        let unlimited = json!([{"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"], "resources": ["*", "*/*"]}]);
-        let rules = Some(&scope["resourceRules"]).filter(|rules| rules.as_array().is_some_and(|rules| !rules.is_empty()));
-        self.meets_rules(scope, rules.unwrap_or(&unlimited)) && self.meets_selectors(scope)
-    }
-
-    fn meets_rules(&self, constraints: &Value, rules: &Value) -> bool {
-        let any = |rules: &Value, resource: &Resource| rules.as_array().into_iter().flatten().any(|rule| self.meets_rule(rule, resource));
-        if any(&constraints["excludeResourceRules"], &self.call.resource) {
-            return false;
-        }
-        if any(rules, &self.call.resource) {
-            return true;
-        }
-        // Another version or group of the same objects.
-        constraints["matchPolicy"] != "Exact"
-            && self.call.server.scheme().resources().any(|other| {
-                other.plural == self.call.resource.plural
-                    && other.kind == self.call.resource.kind
-                    && crate::call::storage_group(other) == self.call.storage_group()
-                    && any(rules, other)
-            })
-    }
-
-    fn meets_rule(&self, rule: &Value, resource: &Resource) -> bool {
-        let lists = |field: &str, wanted: &str| {
-            rule[field].as_array().into_iter().flatten().filter_map(Value::as_str).any(|held| held == "*" || held == wanted)
-        };
-        let operation = match self.operation {
-            Operation::Create => "CREATE",
-            Operation::Update => "UPDATE",
-            Operation::Delete => "DELETE",
-        };
-        let scope = match rule["scope"].as_str() {
-            Some("Cluster") => !resource.namespaced,
-            Some("Namespaced") => resource.namespaced,
-            _ => true,
-        };
-        let names = rule["resourceNames"].as_array().filter(|names| !names.is_empty());
-        let name = self.new.as_ref().or(self.old.as_ref()).map(object::name).unwrap_or_default();
-        lists("operations", operation)
-            && lists("apiGroups", &resource.group)
-            && lists("apiVersions", &resource.version)
-            && scope
-            && names.is_none_or(|names| names.iter().any(|held| held == name))
-            && rule["resources"].as_array().into_iter().flatten().filter_map(Value::as_str).any(|held| {
-                let (plural, subresource) = held.split_once('/').unwrap_or((held, ""));
-                (plural == "*" || plural == resource.plural) && (subresource == "*" || subresource == self.call.subresource)
-            })
-    }
-
-    fn meets_selectors(&self, constraints: &Value) -> bool {
-        let selects = |selector: &Value, labels| {
-            selector.is_null() || LabelSelector::from_object(selector).is_ok_and(|selector| selector.matches(labels))
-        };
-        let is_namespace = self.call.is("", "namespaces");
-        let namespace = if is_namespace { self.new.as_ref().or(self.old.as_ref()) } else { self.namespace.as_deref() };
-        let by_namespace = namespace.is_none_or(|namespace| selects(&constraints["namespaceSelector"], object::labels(namespace)));
-        let of_object = &constraints["objectSelector"];
-        let by_object = [&self.new, &self.old].into_iter().flatten().any(|object| selects(of_object, object::labels(object)));
-        by_namespace && by_object
-    }
-
-    fn inputs(&self, params: Option<&Value>) -> Inputs {
-        let call = self.call;
-        let resource = &call.resource;
-        let kind = match resource.subresources.iter().find(|subresource| subresource.name == call.subresource) {
-            Some(of) => json!({"group": of.group, "version": of.version, "kind": of.kind}),
-            None => json!({"group": resource.group, "version": resource.version, "kind": resource.kind}),
-        };
-        let plural = json!({"group": resource.group, "version": resource.version, "resource": resource.plural});
-        let name = self.new.as_ref().or(self.old.as_ref()).map(object::name).unwrap_or_default();
-        let request = json!({
-            "kind": kind, "resource": plural, "subResource": call.subresource,
-            "requestKind": kind, "requestResource": plural, "requestSubResource": call.subresource,
-            "name": name, "namespace": call.namespace, "dryRun": call.dry_run,
-            "operation": match self.operation {
-                Operation::Create => "CREATE",
-                Operation::Update => "UPDATE",
-                Operation::Delete => "DELETE",
-            },
-            "userInfo": {"username": call.user.name, "uid": call.user.uid, "groups": call.user.groups, "extra": call.user.extra},
-            "options": {},
-        });
-        let mut inputs = Inputs::default();
-        let of = |object: Option<&Value>| object.map_or_else(|| value::of_json(&Value::Null), value::of_json);
-        inputs.set("object", of(self.new.as_ref()));
-        inputs.set("oldObject", of(self.old.as_ref()));
-        inputs.set("request", value::of_json(&request));
-        inputs.set("params", of(params));
-        inputs.set("namespaceObject", of(self.namespace.as_deref().filter(|_| !call.is("", "namespaces"))));
-        inputs
-    }
 }
 
 /// Objects that a policy is judged with, or what is wrong (`policy` or `binding`) and why.

@@ -10,3 +10,4 @@ mod limits;
 mod session;
 mod token;
 mod watch;
+mod webhook;

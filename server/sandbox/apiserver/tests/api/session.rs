@@ -3,7 +3,7 @@
 use crate::kit::Kit;
 use apiserver::{
     Body, ExecStreams, NodeRuntime,
-    node::{ExecOptions, ExecStatus, LogOptions},
+    node::{ExecOptions, ExecStatus, LogOptions, WebhookCall},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -47,6 +47,10 @@ impl NodeRuntime for Echo {
     async fn proxy(&self, _: Arc<Value>, port: u16, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, ApiError> {
         assert!(!request.headers().contains_key("authorization"));
         Ok(http::Response::new(format!("{} {port} {}", request.method(), request.uri()).into()))
+    }
+
+    fn review(&self, _: WebhookCall) -> Result<http::Response<Bytes>, String> {
+        Err("refused".to_owned())
     }
 }
 

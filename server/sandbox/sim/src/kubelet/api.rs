@@ -17,7 +17,7 @@ use crate::{
 };
 use apiserver::{
     NodeRuntime,
-    node::{ExecOptions, ExecStatus, ExecStreams, LogOptions},
+    node::{ExecOptions, ExecStatus, ExecStreams, LogOptions, WebhookCall},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -253,6 +253,10 @@ impl NodeRuntime for Api {
             answer = answer.header(name, value);
         }
         answer.body(response.body).map_err(|e| ApiError::internal(e.to_string()))
+    }
+
+    fn review(&self, call: WebhookCall) -> Result<http::Response<Bytes>, String> {
+        network::review(&self.runtime.fabric, call)
     }
 }
 

@@ -14,6 +14,7 @@ mod fabric;
 mod http;
 mod sockets;
 mod tls;
+mod webhook;
 
 pub use api_server::api_server;
 pub use dns::{Record, RecordType, Reply};
@@ -21,6 +22,7 @@ pub use fabric::{Fabric, Place, PodNetwork, Resolver};
 pub use http::{Request, Response, header};
 pub use sockets::{Bound, Connection, Handler, Listener, Protocol, Sockets};
 pub use tls::{Authorities, TlsClient, TlsServer};
+pub use webhook::review;
 
 use crate::shell::machine::{Machine, Spawner};
 use jiff::SignedDuration;
