@@ -100,7 +100,7 @@ fn rooms_depend_one_way() {
         ("checkers", &["pod-security", "network-policy"]),
         ("labs", &["checkers"]),
         ("apiserver", &["machinery", "pod-security", "rbac"]),
-        ("sim", &["apiserver", "machinery", "network-policy"]),
+        ("sim", &["apiserver", "gatekeeper", "kyverno", "machinery", "network-policy"]),
         ("sandbox", &["sim", "apiserver", "machinery"]),
         ("provision", &["sandbox"]),
         (

@@ -74,11 +74,22 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether a constraint could be added.
+    pub fn check_constraint(&self, given: &Value) -> Result<(), Invalid> {
+        Constraint::read(given, self.templates.get(&object::kind(given).to_lowercase())).map(drop)
+    }
+
     /// Adds an object of the cluster.
     pub fn add_data(&mut self, added: &Value) -> Result<(), String> {
         self.inventory.add(added)?;
         self.forget();
         Ok(())
+    }
+
+    /// Takes all objects of the cluster away again.
+    pub fn clear_data(&mut self) {
+        self.inventory = Inventory::default();
+        self.forget();
     }
 
     /// Programs keep the data that they have been run with.

@@ -24,6 +24,8 @@ const MAX_DEPTH: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Definition {
     resource: Resource,
+    /// The CustomResourceDefinition as Gatekeeper's controller makes it.
+    pub object: Value,
 }
 
 /// Why a constraint does not fit, told apart as gator's `invalid` tests tell it apart.
@@ -37,10 +39,10 @@ impl Definition {
     pub fn new(kind: &str, names: &Value, parameters: Option<Value>) -> Result<Self, Vec<Finding>> {
         let schema = schema(parameters);
         let plural = kind.to_lowercase();
-        let definition = json!({
+        let mut definition = json!({
             "apiVersion": "apiextensions.k8s.io/v1",
             "kind": "CustomResourceDefinition",
-            "metadata": {"name": format!("{plural}.{GROUP}")},
+            "metadata": {"name": format!("{plural}.{GROUP}"), "labels": {"gatekeeper.sh/constraint": "yes"}},
             "spec": {
                 "group": GROUP,
                 "scope": "Cluster",
@@ -51,12 +53,19 @@ impl Definition {
                 "versions": VERSIONS.map(|version| json!({
                     "name": version, "served": true, "storage": version == VERSIONS[0],
                     "schema": {"openAPIV3Schema": schema},
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": [
+                        {"name": "enforcement-action", "type": "string", "jsonPath": ".spec.enforcementAction"},
+                        {"name": "total-violations", "type": "integer", "jsonPath": ".status.totalViolations"},
+                    ],
                 })),
             },
-            "status": {"storedVersions": [VERSIONS[0]]},
         });
+        if let Some(names) = definition["spec"]["names"].as_object_mut() {
+            names.retain(|_, value| !value.is_null());
+        }
         let findings = match Scheme::find_builtin("apiextensions.k8s.io", "v1", "customresourcedefinitions") {
-            Some(of_definitions) => validate(of_definitions, definition),
+            Some(of_definitions) => validate(of_definitions, definition.clone()),
             None => Vec::new(),
         };
         if !findings.is_empty() {
@@ -77,7 +86,7 @@ impl Definition {
             storage: None,
             custom: Some(Arc::new(custom)),
         };
-        Ok(Self { resource })
+        Ok(Self { resource, object: definition })
     }
 
     /// Validates a constraint and fills in the defaults.
@@ -109,9 +118,7 @@ fn finding(error: FieldError) -> Finding {
 
 /// What is wrong with the definition, in fields of the template.
 fn validate(of_definitions: &Resource, mut definition: Value) -> Vec<Finding> {
-    if let Some(names) = definition["spec"]["names"].as_object_mut() {
-        names.retain(|_, value| !value.is_null());
-    }
+    definition["status"] = json!({"storedVersions": [VERSIONS[0]]});
     defaults::set(of_definitions, &mut definition);
     let errors = validation::create(of_definitions, &definition);
     let moved = errors.into_iter().map(|mut error| {

@@ -78,6 +78,11 @@ impl Template {
         Err(findings)
     }
 
+    /// The CustomResourceDefinition of its constraints.
+    pub fn custom_resource_definition(&self) -> &Value {
+        &self.definition.object
+    }
+
     /// Whether the webhook asks this template about an operation.
     pub(crate) fn is_about(&self, operation: &str) -> bool {
         self.operations.is_empty() || self.operations.iter().any(|listed| listed == "*" || listed == operation)

@@ -38,6 +38,8 @@ mod variables;
 mod verify_images;
 
 pub use evidence::{Evidence, PolicyValues, Values};
+pub use kyverno_jmespath::wildcard::matches as wildcard;
+pub use matching::kind_selector;
 pub use policy::{Finding, Policies};
 pub use result::{RuleResult, RuleType, Status};
 pub use trigger::{KindOf, Operation, Trigger, UserInfo};

@@ -3,13 +3,18 @@
 //! A component is a process like any other: it has credentials, files, an environment and a network, and it fails for the same reasons
 //! as the real program would. Whatever it computes is simulated (`cordon.dev/simulated`).
 
+mod cached;
 mod coredns;
 mod cuda_vectoradd;
 mod device_plugin;
 mod feature_discovery;
+mod gatekeeper;
+mod in_cluster;
 mod kube_apiserver;
+mod kyverno;
 mod nginx;
 mod prometheus;
+mod review;
 mod scraper;
 mod static_http;
 mod tensorflow_serving;
@@ -20,8 +25,18 @@ use crate::{
 };
 use std::sync::{Arc, atomic::Ordering};
 
-const NAMES: &[&str] =
-    &["coredns", "cuda-vectoradd", "kube-apiserver", "nginx", "nvidia-device-plugin", "prometheus", "scraper", "tensorflow-serving"];
+const NAMES: &[&str] = &[
+    "coredns",
+    "cuda-vectoradd",
+    "gatekeeper",
+    "kube-apiserver",
+    "kyverno",
+    "nginx",
+    "nvidia-device-plugin",
+    "prometheus",
+    "scraper",
+    "tensorflow-serving",
+];
 
 /// Whether a `behaviour:` of the catalogue names a component.
 pub fn is_known(name: &str) -> bool {
@@ -35,7 +50,9 @@ pub async fn run(process: &mut Process, arguments: &[String]) -> i32 {
     match behaviour.as_str() {
         "coredns" => Box::pin(coredns::run(process, arguments)).await,
         "cuda-vectoradd" => cuda_vectoradd::run(process).await,
+        "gatekeeper" => Box::pin(gatekeeper::run(process, arguments)).await,
         "kube-apiserver" => kube_apiserver::run(process).await,
+        "kyverno" => Box::pin(kyverno::run(process)).await,
         "nginx" => match handed_over(process, arguments).await {
             Some(code) => code,
             None => Box::pin(nginx::run(process, arguments)).await,

@@ -20,6 +20,7 @@ mod executor;
 mod held;
 mod hooks;
 mod host_folders;
+mod informers;
 mod live;
 mod logs;
 mod node;
@@ -128,6 +129,7 @@ impl Kubelet {
     }
 
     fn list(&mut self, context: &Context<'_>, rebooted: bool) {
+        self.runtime.informers.tell_all();
         let mut newest = 0;
         let mut pods = self.runtime.client.list(gvr::PODS, None);
         newest = pods.iter().map(|p| object::resource_version(p)).max().unwrap_or(newest);
@@ -191,7 +193,7 @@ impl Kubelet {
                 }
             }
             ("", "nodes") => self.runtime.learn_node(&change.object),
-            _ => {}
+            (group, _) => self.runtime.informers.tell(group),
         }
     }
 
@@ -252,6 +254,7 @@ impl Controller for Kubelet {
 
     fn interested(&self, change: &Change) -> bool {
         matches!((&*change.group, &*change.resource), ("", "pods" | "configmaps" | "secrets" | "nodes"))
+            || self.runtime.informers.concerns(&change.group)
     }
 
     /// As a machine that was switched off and on: containers that the pods' statuses call running run again from their images, and

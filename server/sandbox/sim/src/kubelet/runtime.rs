@@ -3,6 +3,7 @@
 use super::{
     disk::{Disk, Saved},
     executor::{Activity, StepTimer, Tasks},
+    informers::Informers,
     live::Live,
 };
 use crate::{
@@ -62,6 +63,7 @@ pub struct Runtime {
     pub tasks: Arc<Tasks>,
     pub fabric: Arc<Fabric>,
     pub activity: Arc<Activity>,
+    pub informers: Informers,
     pub nodes: Mutex<BTreeMap<String, Node>>,
     /// By pod uid.
     pub pods: Mutex<BTreeMap<String, Arc<Live>>>,
@@ -121,6 +123,7 @@ impl Runtime {
             tasks: Arc::new(Tasks::new(Arc::clone(&activity))),
             fabric,
             activity,
+            informers: Informers::default(),
             nodes: Mutex::new(nodes),
             pods: Mutex::default(),
             claims: Mutex::default(),

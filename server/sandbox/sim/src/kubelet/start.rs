@@ -20,6 +20,7 @@ use crate::{
         streams::{Input, Output},
     },
 };
+use apiserver::Client;
 use bytes::Bytes;
 use jiff::Timestamp;
 use machinery::{gvr, object};
@@ -27,7 +28,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 /// Where a pod lives, for the containers in it.
 #[derive(Debug, Clone)]
@@ -82,6 +83,14 @@ impl Announce for NodeLink {
     fn api_server(&self) -> Option<Listener> {
         let (node, listener) = self.runtime.upgrade()?.api_server.clone()?;
         (node == self.node).then_some(listener)
+    }
+
+    fn cluster(&self) -> Option<Client> {
+        self.runtime.upgrade().map(|runtime| runtime.client.clone())
+    }
+
+    fn changes(&self, groups: &'static [&'static str]) -> Arc<Notify> {
+        self.runtime.upgrade().map(|runtime| runtime.informers.listen(groups)).unwrap_or_default()
     }
 }
 

@@ -143,6 +143,13 @@ pub trait Announce: Send + Sync + Debug {
 
     /// What answers on the API server's port, on the node of the control plane.
     fn api_server(&self) -> Option<Listener>;
+
+    /// The cluster's objects, to be read at once and past RBAC: the cache of a program that has listed and watches them. What it may
+    /// not list it finds out over the network first, and what it writes it sends that way.
+    fn cluster(&self) -> Option<apiserver::Client>;
+
+    /// Wakes when objects of these API groups have changed.
+    fn changes(&self, groups: &'static [&'static str]) -> Arc<tokio::sync::Notify>;
 }
 
 /// One running process.

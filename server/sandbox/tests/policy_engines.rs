@@ -1,0 +1,333 @@
+//! Policy engines that are deployed take part in admission, and stop when their pods do.
+
+use apiserver::client::DeleteOptions;
+use jiff::Timestamp;
+use machinery::{Gvr, clock::ManualClock, gvr, object};
+use sandbox::{Cluster, ClusterSpec, ImageCatalogue, Options, Sandbox};
+use serde_json::{Value, json};
+use std::{fs, path::Path, sync::Arc, time::Duration};
+
+/// No certificate, but the form of one: nothing here looks into it.
+const AUTHORITY: &str = "-----BEGIN CERTIFICATE-----\nc2ltdWxhdGVk\n-----END CERTIFICATE-----\n";
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+/// A cluster with what a manifest below `tests/policy-engines/` installs.
+struct Bench(Arc<Cluster>);
+
+impl Bench {
+    fn with(manifest: &str) -> Self {
+        let files = fs::read_dir(root().join("labs/content/images")).unwrap().map(|entry| entry.unwrap().path());
+        let files = files.map(|path| (path.display().to_string(), fs::read_to_string(&path).unwrap()));
+        let catalogue = Arc::new(ImageCatalogue::parse(files).unwrap());
+        let clock = Arc::new(ManualClock::at("2026-01-01T00:00:00Z".parse::<Timestamp>().unwrap()));
+        let options = Options { certificate_authority: AUTHORITY.to_owned(), ..Options::manual(clock, catalogue) };
+        let bench = Self(Sandbox::new(options).unwrap().create("one", &ClusterSpec::default()).unwrap());
+        bench.apply(&fs::read_to_string(root().join("tests/policy-engines").join(manifest)).unwrap());
+        bench.pass();
+        bench
+    }
+
+    fn pass(&self) {
+        self.0.advance(Duration::from_secs(90));
+    }
+
+    /// Creates the objects of a YAML text; what the last one is refused with, or nothing.
+    fn try_apply(&self, text: &str) -> String {
+        let mut said = String::new();
+        for document in text.split("\n---\n") {
+            let mut object: Value = machinery::strict::from_yaml(document).unwrap();
+            let scheme = self.0.client().scheme();
+            let resource = scheme.for_kind(object::api_version(&object), object::kind(&object)).unwrap_or_else(|| panic!("{document}"));
+            if resource.namespaced && object::namespace(&object).is_empty() {
+                object::set_meta(&mut object, "namespace", "default");
+            }
+            // Names of resources are never forgotten in a test.
+            let leak = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
+            let gvr = Gvr::new(leak(&resource.group), leak(&resource.version), leak(&resource.plural));
+            said = self.0.client().create(gvr, object).map_or_else(|error| error.message, |_| String::new());
+        }
+        said
+    }
+
+    fn apply(&self, text: &str) {
+        assert_eq!(self.try_apply(text), "", "{text}");
+    }
+
+    fn pod(&self, name: &str, labels: Value) -> String {
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "default", "labels": labels},
+            "spec": {"containers": [{"name": "c", "image": "busybox:1.37"}]}});
+        self.0.client().create(gvr::PODS, pod).map_or_else(|error| error.message, |_| "created".to_owned())
+    }
+
+    fn get(&self, gvr: Gvr, name: &str) -> Arc<Value> {
+        self.0
+            .client()
+            .get(gvr, "default", name)
+            .or_else(|| self.0.client().get(gvr, "", name))
+            .unwrap_or_else(|| panic!("no {gvr} {name}"))
+    }
+
+    fn scale(&self, namespace: &str, deployment: &str, replicas: i64) {
+        self.0.client().merge_patch(gvr::DEPLOYMENTS, namespace, deployment, json!({"spec": {"replicas": replicas}})).unwrap();
+        self.pass();
+    }
+
+    fn shown(&self, namespace: &str) -> String {
+        let pods = self.0.client().list(gvr::PODS, Some(namespace));
+        serde_json::to_string(&pods.iter().map(|pod| &pod["status"]).collect::<Vec<_>>()).unwrap()
+    }
+}
+
+const CLUSTER_POLICIES: Gvr = Gvr::new("kyverno.io", "v1", "clusterpolicies");
+const VALIDATING: Gvr = Gvr::new("admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations");
+
+fn require_team(action: &str) -> String {
+    format!(
+        "{{apiVersion: kyverno.io/v1, kind: ClusterPolicy, metadata: {{name: require-team}}, spec: {{rules: [{{name: check-team, match: {{any: [{{resources: {{kinds: [Pod]}}}}]}}, \
+         validate: {{failureAction: {action}, message: label team is required, pattern: {{metadata: {{labels: {{team: '?*'}}}}}}}}}}]}}}}"
+    )
+}
+
+const BLOCKED: &str = "admission webhook \"validate.kyverno.svc-fail\" denied the request: \n\nresource Pod/default/p was blocked due to the following policies \n\nrequire-team:\n  check-team: 'validation error: label team is required. rule check-team failed at\n    path /metadata/labels/team/'\n";
+
+#[test]
+fn kyverno_enforces_while_it_runs() {
+    let bench = Bench::with("kyverno.yaml");
+    assert_eq!(bench.pod("before", json!({})), "created");
+    bench.apply(&require_team("Enforce"));
+    bench.pass();
+    assert_eq!(bench.get(CLUSTER_POLICIES, "require-team")["status"]["conditions"][0]["type"], "Ready", "{}", bench.shown("kyverno"));
+    assert_eq!(bench.pod("p", json!({"app": "p"})), BLOCKED);
+    assert_eq!(bench.pod("q", json!({"team": "ml"})), "created");
+    // Rules about pods are rules about what makes pods.
+    let deployment = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: d}, spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: busybox}]}}}}";
+    let refused = bench.try_apply(deployment);
+    assert!(refused.contains("resource Deployment/default/d was blocked") && refused.contains("autogen-check-team:"), "{refused}");
+    // Without its pods nobody answers, and the policy says what that means.
+    bench.0.client().delete(gvr::SERVICES, "kyverno", "kyverno-svc", &DeleteOptions::default()).unwrap();
+    let silent = bench.pod("p", json!({"team": "ml"}));
+    assert_eq!(
+        silent,
+        "Internal error occurred: failed calling webhook \"validate.kyverno.svc-fail\": failed to call webhook: Post \"https://kyverno-svc.kyverno.svc:443/validate/fail?timeout=10s\": service \"kyverno-svc\" not found"
+    );
+    // Scaled to nothing it takes its webhooks along.
+    bench.scale("kyverno", "kyverno-admission-controller", 0);
+    assert_eq!(bench.0.client().list(VALIDATING, None).len(), 0);
+    assert_eq!(bench.pod("p", json!({})), "created");
+}
+
+#[test]
+fn kyverno_audits_warns_excepts_and_refuses_policies() {
+    let bench = Bench::with("kyverno.yaml");
+    bench.apply(&require_team("Audit"));
+    bench.pass();
+    assert_eq!(bench.pod("p", json!({})), "created");
+    let wrong = "{apiVersion: kyverno.io/v1, kind: ClusterPolicy, metadata: {name: wrong}, spec: {rules: []}}";
+    let refused = bench.try_apply(wrong);
+    assert!(refused.starts_with("admission webhook \"validate-policy.kyverno.svc\" denied the request: spec.rules"), "{refused}");
+    bench.0.client().delete(CLUSTER_POLICIES, "", "require-team", &DeleteOptions::default()).unwrap();
+    bench.apply(&require_team("Enforce"));
+    bench.apply("{apiVersion: kyverno.io/v2, kind: PolicyException, metadata: {name: old}, spec: {exceptions: [{policyName: require-team, ruleNames: [check-team]}], match: {any: [{resources: {kinds: [Pod], names: ['old-*']}}]}}}");
+    bench.pass();
+    assert_eq!(bench.pod("old-1", json!({})), "created");
+    assert!(bench.pod("new-1", json!({})).contains("was blocked"));
+}
+
+#[test]
+fn kyverno_changes_objects() {
+    let bench = Bench::with("kyverno.yaml");
+    bench.apply("{apiVersion: kyverno.io/v1, kind: ClusterPolicy, metadata: {name: add-team}, spec: {rules: [{name: add, match: {any: [{resources: {kinds: [Pod]}}]}, mutate: {patchStrategicMerge: {metadata: {labels: {+(team): none}}, spec: {containers: [{(name): '*', +(imagePullPolicy): Never}]}}}}]}}");
+    bench.apply(&require_team("Enforce"));
+    bench.apply("{apiVersion: policies.kyverno.io/v1alpha1, kind: MutatingPolicy, metadata: {name: tag}, spec: {matchConstraints: {resourceRules: [{apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [configmaps]}]}, mutations: [{patchType: ApplyConfiguration, applyConfiguration: {expression: \"Object{metadata: Object.metadata{labels: Object.metadata.labels{by: 'mpol'}}}\"}}]}}");
+    bench.pass();
+    assert_eq!(bench.pod("p", json!({})), "created");
+    assert_eq!(bench.get(gvr::PODS, "p")["metadata"]["labels"]["team"], "none");
+    assert_eq!(bench.pod("q", json!({"team": "ml"})), "created");
+    assert_eq!(bench.get(gvr::PODS, "q")["metadata"]["labels"]["team"], "ml");
+    bench.apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: c}}");
+    assert_eq!(bench.get(gvr::CONFIG_MAPS, "c")["metadata"]["labels"]["by"], "mpol");
+}
+
+#[test]
+fn kyverno_judges_with_expressions() {
+    let bench = Bench::with("kyverno.yaml");
+    bench.apply("{apiVersion: policies.kyverno.io/v1alpha1, kind: ValidatingPolicy, metadata: {name: team}, spec: {validationActions: [Deny], matchConstraints: {resourceRules: [{apiGroups: [''], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [pods]}]}, validations: [{expression: \"'team' in object.metadata.?labels.orValue([])\", message: no team}]}}");
+    bench.pass();
+    assert_eq!(
+        bench.pod("p", json!({})),
+        "admission webhook \"vpol.validate.kyverno.svc-fail\" denied the request: Policy team failed: no team"
+    );
+    assert_eq!(bench.pod("p", json!({"team": "ml"})), "created");
+}
+
+#[test]
+fn kyverno_needs_its_rights() {
+    let bench = Bench::with("kyverno.yaml");
+    let binding = gvr::CLUSTER_ROLE_BINDINGS;
+    bench.0.client().delete(binding, "", "kyverno:admission-controller", &DeleteOptions::default()).unwrap();
+    bench.0.client().delete(VALIDATING, "", "kyverno-resource-validating-webhook-cfg", &DeleteOptions::default()).unwrap();
+    bench.pass();
+    let shown = bench.shown("kyverno");
+    assert!(shown.contains("CrashLoopBackOff"), "{shown}");
+    let refused = bench.try_apply(&require_team("Enforce"));
+    assert!(
+        refused.contains("failed calling webhook \"validate-policy.kyverno.svc\"") && refused.ends_with("connection refused"),
+        "{refused}"
+    );
+    assert_eq!(bench.pod("p", json!({})), "created");
+}
+
+const TEMPLATES: Gvr = Gvr::new("templates.gatekeeper.sh", "v1", "constrainttemplates");
+
+const REQUIRED_LABELS: &str = "
+apiVersion: templates.gatekeeper.sh/v1
+kind: ConstraintTemplate
+metadata: {name: k8srequiredlabels}
+spec:
+  crd:
+    spec:
+      names: {kind: K8sRequiredLabels}
+      validation:
+        openAPIV3Schema: {type: object, properties: {labels: {type: array, items: {type: string}}}}
+  targets:
+    - target: admission.k8s.gatekeeper.sh
+      rego: |
+        package k8srequiredlabels
+        violation[{\"msg\": msg}] {
+          wanted := input.parameters.labels[_]
+          not input.review.object.metadata.labels[wanted]
+          msg := sprintf(\"label %v is missing\", [wanted])
+        }
+";
+
+fn constraint(name: &str, action: &str, rest: &str) -> String {
+    format!(
+        "{{apiVersion: constraints.gatekeeper.sh/v1beta1, kind: K8sRequiredLabels, metadata: {{name: {name}}}, spec: {{enforcementAction: {action}, \
+         match: {{kinds: [{{apiGroups: [''], kinds: [Pod]}}]{rest}}}, parameters: {{labels: [team]}}}}}}"
+    )
+}
+
+const DENIED: &str = "admission webhook \"validation.gatekeeper.sh\" denied the request: [must] label team is missing";
+
+#[test]
+fn gatekeeper_judges_by_templates_and_constraints() {
+    let bench = Bench::with("gatekeeper.yaml");
+    assert_eq!(bench.pod("before", json!({})), "created");
+    bench.apply(REQUIRED_LABELS);
+    bench.pass();
+    assert_eq!(bench.get(TEMPLATES, "k8srequiredlabels")["status"]["created"], true, "{}", bench.shown("gatekeeper-system"));
+    bench.apply(&constraint("audited", "dryrun", ""));
+    bench.apply(&constraint("elsewhere", "deny", ", namespaces: [other]"));
+    assert_eq!(bench.pod("p", json!({})), "created");
+    bench.apply(&constraint("must", "deny", ""));
+    assert_eq!(bench.pod("q", json!({})), DENIED);
+    assert_eq!(bench.pod("q", json!({"team": "ml"})), "created");
+    // Mistakes are refused: in Rego, in parameters.
+    let broken =
+        REQUIRED_LABELS.replace("k8srequiredlabels", "k8sbroken").replace("K8sRequiredLabels", "K8sBroken").replace("sprintf", "shout");
+    let refused = bench.try_apply(&broken);
+    assert!(refused.starts_with("admission webhook \"validation.gatekeeper.sh\" denied the request: spec.targets[0].rego"), "{refused}");
+    let refused = bench.try_apply(&constraint("bad", "deny", "").replace("[team]", "team"));
+    assert!(refused.contains("spec.parameters.labels"), "{refused}");
+    let refused =
+        bench.try_apply("{apiVersion: v1, kind: Namespace, metadata: {name: free, labels: {admission.gatekeeper.sh/ignore: 'yes'}}}");
+    assert_eq!(
+        refused,
+        "admission webhook \"check-ignore-label.gatekeeper.sh\" denied the request: Only exempt namespace can have the admission.gatekeeper.sh/ignore label"
+    );
+    // Its webhook may be passed over where nobody answers; the one about namespaces may not.
+    bench.scale("gatekeeper-system", "gatekeeper-controller-manager", 0);
+    assert_eq!(bench.pod("r", json!({})), "created");
+    let refused = bench.try_apply("{apiVersion: v1, kind: Namespace, metadata: {name: some}}");
+    assert!(refused.starts_with("Internal error occurred: failed calling webhook \"check-ignore-label.gatekeeper.sh\""), "{refused}");
+    bench.scale("gatekeeper-system", "gatekeeper-controller-manager", 1);
+    assert_eq!(bench.pod("s", json!({})), DENIED);
+    // With the template its constraints go.
+    bench.0.client().delete(TEMPLATES, "", "k8srequiredlabels", &DeleteOptions::default()).unwrap();
+    bench.pass();
+    assert_eq!(bench.pod("s", json!({})), "created");
+}
+
+#[test]
+fn gatekeeper_keeps_an_inventory_and_leaves_namespaces_out() {
+    let bench = Bench::with("gatekeeper.yaml");
+    bench.apply(
+        "
+apiVersion: config.gatekeeper.sh/v1alpha1
+kind: Config
+metadata: {name: config, namespace: gatekeeper-system}
+spec:
+  match: [{excludedNamespaces: ['free-*'], processes: ['*']}]
+  sync: {syncOnly: [{group: '', version: v1, kind: ConfigMap}]}
+---
+apiVersion: templates.gatekeeper.sh/v1
+kind: ConstraintTemplate
+metadata: {name: uniqueowner}
+spec:
+  crd: {spec: {names: {kind: UniqueOwner}}}
+  targets:
+    - target: admission.k8s.gatekeeper.sh
+      rego: |
+        package uniqueowner
+        violation[{\"msg\": msg}] {
+          other := data.inventory.namespace[_][\"v1\"][\"ConfigMap\"][_]
+          other.data.owner == input.review.object.data.owner
+          other.metadata.name != input.review.object.metadata.name
+          msg := sprintf(\"%v owns %v\", [other.data.owner, other.metadata.name])
+        }",
+    );
+    bench.pass();
+    bench.apply("{apiVersion: constraints.gatekeeper.sh/v1beta1, kind: UniqueOwner, metadata: {name: unique}, spec: {match: {kinds: [{apiGroups: [''], kinds: [ConfigMap]}]}}}");
+    bench.apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: one}, data: {owner: ada}}");
+    let refused = bench.try_apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: two}, data: {owner: ada}}");
+    assert_eq!(refused, "admission webhook \"validation.gatekeeper.sh\" denied the request: [unique] ada owns one");
+    bench.apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: two}, data: {owner: bob}}");
+    bench.apply("{apiVersion: v1, kind: Namespace, metadata: {name: free-1}}");
+    bench.apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: three, namespace: free-1}, data: {owner: ada}}");
+}
+
+#[test]
+fn gatekeeper_mutates() {
+    let bench = Bench::with("gatekeeper.yaml");
+    bench.apply(
+        "
+apiVersion: mutations.gatekeeper.sh/v1
+kind: AssignMetadata
+metadata: {name: owner}
+spec:
+  match: {scope: Namespaced, kinds: [{apiGroups: [''], kinds: [Pod]}]}
+  location: metadata.labels.owner
+  parameters: {assign: {value: admin}}
+---
+apiVersion: mutations.gatekeeper.sh/v1
+kind: Assign
+metadata: {name: pull}
+spec:
+  applyTo: [{groups: [''], kinds: [Pod], versions: [v1]}]
+  match: {scope: Namespaced}
+  location: 'spec.containers[name:*].imagePullPolicy'
+  parameters: {assign: {value: Always}}
+---
+apiVersion: mutations.gatekeeper.sh/v1
+kind: ModifySet
+metadata: {name: arguments}
+spec:
+  applyTo: [{groups: [''], kinds: [Pod], versions: [v1]}]
+  match: {scope: Namespaced}
+  location: 'spec.containers[name:*].args'
+  parameters: {operation: merge, values: {fromList: [--verbose]}}",
+    );
+    bench.pass();
+    assert_eq!(bench.pod("p", json!({})), "created");
+    let pod = bench.get(gvr::PODS, "p");
+    let container = &pod["spec"]["containers"][0];
+    assert_eq!(
+        json!([pod["metadata"]["labels"]["owner"], container["imagePullPolicy"], container["args"]]),
+        json!(["admin", "Always", ["--verbose"]])
+    );
+    let refused = bench.try_apply("{apiVersion: mutations.gatekeeper.sh/v1, kind: AssignMetadata, metadata: {name: bad}, spec: {location: spec.replicas, parameters: {assign: {value: x}}}}");
+    assert!(refused.contains("spec.location"), "{refused}");
+}
