@@ -1,6 +1,6 @@
 //! Policy engines that are deployed take part in admission, and stop when their pods do.
 
-use apiserver::client::DeleteOptions;
+use apiserver::{UserInfo, client::DeleteOptions};
 use jiff::Timestamp;
 use machinery::{Gvr, clock::ManualClock, gvr, object};
 use sandbox::{Cluster, ClusterSpec, ImageCatalogue, Options, Sandbox};
@@ -161,6 +161,46 @@ fn kyverno_judges_with_expressions() {
         "admission webhook \"vpol.validate.kyverno.svc-fail\" denied the request: Policy team failed: no team"
     );
     assert_eq!(bench.pod("p", json!({"team": "ml"})), "created");
+}
+
+#[test]
+fn kyverno_sees_who_changes_what() {
+    let bench = Bench::with("kyverno.yaml");
+    bench.apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: tiers}, data: {known: 'gold silver'}}");
+    bench.apply(
+        "
+apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: tiers}
+spec:
+  rules:
+    - name: stays
+      match: {any: [{resources: {kinds: [Secret], operations: [UPDATE]}}]}
+      validate:
+        failureAction: Enforce
+        message: 'tier was {{ request.oldObject.metadata.labels.tier }}'
+        deny: {conditions: {any: [{key: '{{ request.object.metadata.labels.tier }}', operator: NotEquals, value: '{{ request.oldObject.metadata.labels.tier }}'}]}}
+    - name: known
+      match: {any: [{resources: {kinds: [Secret], operations: [CREATE]}}]}
+      exclude: {any: [{clusterRoles: [cluster-admin]}]}
+      context: [{name: tiers, configMap: {name: tiers, namespace: default}}]
+      validate:
+        failureAction: Enforce
+        message: '{{ request.userInfo.username }} may use {{ tiers.data.known }}'
+        deny: {conditions: {any: [{key: '{{ request.object.metadata.labels.tier }}', operator: AnyNotIn, value: '{{ split(tiers.data.known, '' '') }}'}]}}",
+    );
+    bench.pass();
+    let secret = |name: &str, tier: &str| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "default", "labels": {"tier": tier}}});
+    let ada = bench.0.client().as_user(UserInfo { name: "ada".to_owned(), ..UserInfo::default() }, "test");
+    let refused = ada.create(gvr::SECRETS, secret("s", "lead")).unwrap_err().message;
+    assert!(refused.ends_with("tiers:\n  known: ada may use gold silver\n"), "{refused}");
+    ada.create(gvr::SECRETS, secret("s", "gold")).unwrap();
+    // Who administers the cluster is left out of the rule.
+    bench.0.client().create(gvr::SECRETS, secret("t", "lead")).unwrap();
+    let patch = |tier: &str| ada.merge_patch(gvr::SECRETS, "default", "s", json!({"metadata": {"labels": {"tier": tier}}}));
+    let refused = patch("silver").unwrap_err().message;
+    assert!(refused.ends_with("tiers:\n  stays: tier was gold\n"), "{refused}");
+    patch("gold").unwrap();
 }
 
 #[test]

@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 
 const PORT: u16 = 9443;
 /// What its images run beside the admission controller: they look at nothing that a request waits for.
-const OTHERS: &[&str] = &["background-controller", "cleanup-controller", "reports-controller", "kyvernopre"];
+const OTHERS: &[&str] = &["background-controller", "cleanup-controller", "reports-controller"];
 
 pub async fn run(process: &Process) -> i32 {
     handle_signals(process);
