@@ -19,6 +19,7 @@ pub mod kyverno;
 pub mod network_policy;
 pub mod patches;
 pub mod pod_security;
+pub mod prometheus;
 pub mod quantities;
 pub mod rbac;
 pub mod selectors;
