@@ -132,3 +132,34 @@ fn gatekeeper_enforces_what_kubectl_applies() {
     let shown = sandbox.ok("kubectl get constraints --no-headers");
     assert!(shown.contains("must-have-team") && shown.contains("deny"), "{shown}");
 }
+
+#[test]
+fn administrators_decide_before_and_after_network_policies() {
+    let sandbox = match Sandbox::up(&[]) {
+        Ok(sandbox) => sandbox,
+        Err(why) => return not_run("administrators' network policies under kubectl", &why),
+    };
+    sandbox.ok(&format!("kubectl apply -f '{}'", root().join("tests/policy-engines/network.yaml").display()));
+    sandbox.ok("kubectl wait --for=condition=Ready pod/web pod/client --timeout=120s");
+    let address = sandbox.ok("kubectl get pod web -o jsonpath='{.status.podIP}'");
+    let reaches = || sandbox.sh(&format!("kubectl exec client -- wget -T 1 -qO- http://{address}:8080")).code == 0;
+    assert!(reaches(), "nobody forbids it");
+    let policy = |kind: &str, rest: &str| {
+        let object = format!(
+            "{{apiVersion: policy.networking.k8s.io/v1alpha1, kind: {kind}, metadata: {{name: default}}, spec: {{subject: {{namespaces: {{}}}}, {rest}}}}}"
+        );
+        applied(&sandbox, "policy.yaml", &object);
+    };
+    policy("BaselineAdminNetworkPolicy", "ingress: [{action: Deny, from: [{namespaces: {}}]}]");
+    assert!(!reaches(), "the baseline forbids it where no other policy speaks");
+    applied(
+        &sandbox,
+        "allow.yaml",
+        "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: web}, spec: {podSelector: {matchLabels: {app: web}}, ingress: [{}]}}",
+    );
+    assert!(reaches(), "a NetworkPolicy comes before the baseline");
+    policy("AdminNetworkPolicy", "priority: 10, ingress: [{action: Deny, from: [{namespaces: {}}]}]");
+    assert!(!reaches(), "an administrator comes before NetworkPolicies");
+    sandbox.ok("kubectl delete adminnetworkpolicy default");
+    assert!(reaches());
+}

@@ -99,7 +99,7 @@ mod tests {
             ("-1 is no number: it is", " '-1 is no number: it is'\n"),
             (
                 "validation error: label team is required. rule check-team failed at path /metadata/labels/team/",
-                " 'validation error: label team is required. rule check-team failed at path\n    /metadata/labels/team/'\n",
+                " 'validation error: label team is required. rule check-team failed at\n    path /metadata/labels/team/'\n",
             ),
         ] {
             assert_eq!(blocked("Pod/default/p", &of(message)), format!("{head}{written}"));
