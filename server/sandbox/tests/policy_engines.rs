@@ -102,6 +102,11 @@ fn kyverno_enforces_while_it_runs() {
     assert_eq!(bench.get(CLUSTER_POLICIES, "require-team")["status"]["conditions"][0]["type"], "Ready", "{}", bench.shown("kyverno"));
     assert_eq!(bench.pod("p", json!({"app": "p"})), BLOCKED);
     assert_eq!(bench.pod("q", json!({"team": "ml"})), "created");
+    // Somebody takes its webhooks away: it brings them back.
+    bench.0.client().delete(VALIDATING, "", "kyverno-resource-validating-webhook-cfg", &DeleteOptions::default()).unwrap();
+    assert_eq!(bench.pod("r", json!({})), "created");
+    bench.pass();
+    assert_eq!(bench.pod("p", json!({"app": "p"})), BLOCKED);
     // Rules about pods are rules about what makes pods.
     let deployment = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: d}, spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: busybox}]}}}}";
     let refused = bench.try_apply(deployment);

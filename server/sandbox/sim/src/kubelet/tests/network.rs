@@ -1,7 +1,7 @@
 //! Each layer of a connection, broken alone.
 
 use super::{Bench, SLEEP};
-use apiserver::client::DeleteOptions;
+use apiserver::{client::DeleteOptions, node::WebhookCall};
 use machinery::{Gvr, gvr};
 
 const SERVICE: &str =
@@ -117,6 +117,25 @@ fn administrators_come_before_and_after_network_policies() {
     ] {
         bench.client.delete(Gvr::new(GROUP, version, plural), "", "default", &DeleteOptions::default()).unwrap();
         assert_eq!(bench.reach("client", "web", 80), after, "without {plural}");
+    }
+}
+
+#[test]
+fn the_way_to_a_webhook_is_broken_in_each_layer() {
+    let mut bench = bench();
+    bench.create("{apiVersion: v1, kind: Service, metadata: {name: empty}, spec: {selector: {app: nobody}, ports: [{port: 443}]}}");
+    bench.pass(2);
+    for (service, port, expected) in [
+        ("nobody", 443, "service \"nobody\" not found"),
+        ("web", 443, "no service port 443 found for service \"web\""),
+        ("web", 80, "http: server gave HTTP response to HTTPS client"),
+        ("empty", 443, ":443: connect: connection refused"),
+        ("kubernetes", 443, "tls: failed to verify certificate: x509: certificate signed by unknown authority"),
+    ] {
+        let (namespace, service) = ("default".to_owned(), service.to_owned());
+        let call = WebhookCall { namespace, service, port, path: "/ask".to_owned(), authority: b"none".to_vec(), body: "{}".into() };
+        let why = bench.runtime.review(call).unwrap_err();
+        assert!(why.ends_with(expected), "{why:?} does not end with {expected:?}");
     }
 }
 
