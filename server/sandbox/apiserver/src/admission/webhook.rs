@@ -72,10 +72,9 @@ pub(super) fn mutate(
     new: &mut Value,
     old: Option<&Value>,
 ) -> Result<(), ApiError> {
-    let Some(webhooks) = webhooks(call, transaction, MUTATING) else { return Ok(()) };
-    let mut again = Vec::new();
-    let mut round = webhooks;
+    let Some(mut round) = webhooks(call, transaction, MUTATING) else { return Ok(()) };
     for is_first in [true, false] {
+        let mut again = Vec::new();
         for (index, webhook) in round.iter().enumerate() {
             let Some(verdict) = ask(call, transaction, operation, webhook, Some(&*new), old)? else { continue };
             call.warn(verdict.warnings);
@@ -89,11 +88,7 @@ pub(super) fn mutate(
                 again = (0..index).filter(|earlier| round[*earlier].spec()["reinvocationPolicy"] == "IfNeeded").collect();
             }
         }
-        if again.is_empty() {
-            break;
-        }
-        let kept = std::mem::take(&mut again);
-        round = round.into_iter().enumerate().filter(|(index, _)| kept.contains(index)).map(|(_, webhook)| webhook).collect();
+        round = round.into_iter().enumerate().filter(|(index, _)| again.contains(index)).map(|(_, webhook)| webhook).collect();
     }
     Ok(())
 }

@@ -60,7 +60,9 @@ impl<'a> InCluster<'a> {
             headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
             body: body.map_or_else(Bytes::new, |body| body.to_string().into()),
         };
-        let silent = |why: String| Refused { code: 0, message: format!("Get \"https://{}:{}{path}\": {why}", self.host, self.port) };
+        // As net/http says it: `Get`, `Patch`.
+        let verb = format!("{}{}", &method[..1], method[1..].to_lowercase());
+        let silent = |why: String| Refused { code: 0, message: format!("{verb} \"https://{}:{}{path}\": {why}", self.host, self.port) };
         let Ok(address) = self.host.parse() else { return Err(silent(format!("lookup {}: no such host", self.host))) };
         let tls = TlsClient { host: self.host.clone(), trusts: Some(self.authorities.clone()) };
         let answer = fetch(&self.process.machine, address, self.port, request, Some(&tls), PATIENCE).await;

@@ -5,7 +5,7 @@ use gatekeeper::{Engine, mutation::System};
 use machinery::{Gvr, object};
 use parking_lot::Mutex;
 use serde_json::Value;
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 const CONSTRAINTS: &str = "constraints.gatekeeper.sh";
 /// Groups whose changes matter: what decides, and what is made of it.
@@ -99,15 +99,5 @@ pub fn glob(pattern: &str, text: &str) -> bool {
 
 /// All constraints, of whatever kind.
 fn constraints(client: &Client) -> Vec<Arc<Value>> {
-    let plurals: BTreeSet<String> =
-        client.stored_resources().into_iter().filter(|(group, _)| group == CONSTRAINTS).map(|(_, plural)| plural).collect();
-    if plurals.is_empty() {
-        return Vec::new();
-    }
-    client
-        .everything()
-        .into_iter()
-        .filter(|(group, plural, _)| &**group == CONSTRAINTS && plurals.contains(&**plural))
-        .map(|(_, _, object)| object)
-        .collect()
+    client.everything().into_iter().filter(|(group, ..)| &**group == CONSTRAINTS).map(|(_, _, object)| object).collect()
 }
