@@ -19,11 +19,14 @@ struct Bench(Arc<Cluster>);
 
 impl Bench {
     fn with(manifest: &str) -> Self {
+        Self::at(manifest, &Arc::new(ManualClock::at("2026-01-01T00:00:00Z".parse::<Timestamp>().unwrap())))
+    }
+
+    fn at(manifest: &str, clock: &Arc<ManualClock>) -> Self {
         let files = fs::read_dir(root().join("labs/content/images")).unwrap().map(|entry| entry.unwrap().path());
         let files = files.map(|path| (path.display().to_string(), fs::read_to_string(&path).unwrap()));
         let catalogue = Arc::new(ImageCatalogue::parse(files).unwrap());
-        let clock = Arc::new(ManualClock::at("2026-01-01T00:00:00Z".parse::<Timestamp>().unwrap()));
-        let options = Options { certificate_authority: AUTHORITY.to_owned(), ..Options::manual(clock, catalogue) };
+        let options = Options { certificate_authority: AUTHORITY.to_owned(), ..Options::manual(Arc::clone(clock), catalogue) };
         let bench = Self(Sandbox::new(options).unwrap().create("one", &ClusterSpec::default()).unwrap());
         bench.apply(&fs::read_to_string(root().join("tests/policy-engines").join(manifest)).unwrap());
         bench.pass();
@@ -206,6 +209,22 @@ spec:
     let refused = patch("silver").unwrap_err().message;
     assert!(refused.ends_with("tiers:\n  stays: tier was gold\n"), "{refused}");
     patch("gold").unwrap();
+}
+
+/// Who answers a webhook reads the cluster that it runs in: it must be let go with it.
+#[test]
+fn nothing_is_left_of_a_cluster_with_webhooks() {
+    let clock = Arc::new(ManualClock::at("2026-01-01T00:00:00Z".parse::<Timestamp>().unwrap()));
+    for manifest in ["kyverno.yaml", "gatekeeper.yaml"] {
+        // The first cluster of a process leaves the template.
+        drop(Bench::at(manifest, &clock));
+        let before = Arc::strong_count(&clock);
+        let bench = Bench::at(manifest, &clock);
+        assert!(bench.0.client().list(VALIDATING, None)[0]["webhooks"][0]["clientConfig"]["caBundle"].is_string());
+        assert!(Arc::strong_count(&clock) > before);
+        drop(bench);
+        assert_eq!(Arc::strong_count(&clock), before, "{manifest}");
+    }
 }
 
 #[test]
