@@ -8,31 +8,75 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Longest chain of brackets on one reference.
 const LONGEST_REFERENCE: usize = 100;
+/// What reading a program may cost: bytes, each as often as the brackets around it have it read.
+const MOST_READ: u64 = 50_000_000;
 /// How deep rules may call each other, counted in levels of expressions.
 const DEEPEST_CALLS: usize = 120;
 
-/// A program whose references are longer than the stack is deep.
+/// A program that regorus could not read in bounded time and room: its references are longer than the stack is deep, or its brackets
+/// too deep in one another. What stands in brackets is read twice, first as if it were a comprehension, so each level doubles the work.
 pub(super) fn too_deep(field: &str, text: &str) -> Option<Finding> {
+    let found = |message: &str, at: usize| {
+        let line = 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count();
+        Some(Finding::new(field, message).at_line(u64::try_from(line).ok()))
+    };
     let mut chains = vec![0];
-    let mut line = 1;
-    let bytes = text.as_bytes();
-    for (at, byte) in bytes.iter().enumerate() {
+    let (mut depth, mut work, mut before) = (0_u32, 0_u64, b' ');
+    for (at, byte) in code(text) {
         match byte {
-            b'\n' => line += 1,
             b'[' => {
-                let goes_on = at > 0 && bytes[at - 1] == b']';
                 let chain = chains.last_mut()?;
-                *chain = if goes_on { *chain + 1 } else { 0 };
+                *chain = if before == b']' { *chain + 1 } else { 0 };
                 if *chain > LONGEST_REFERENCE {
-                    return Some(Finding::new(field, "a reference has too many parts").at_line(Some(line)));
+                    return found("a reference has too many parts", at);
                 }
                 chains.push(0);
+                depth += 1;
             }
-            b']' if chains.len() > 1 => drop(chains.pop()),
+            b'{' => depth += 1,
+            b']' | b'}' => {
+                depth = depth.saturating_sub(1);
+                if byte == b']' && chains.len() > 1 {
+                    chains.pop();
+                }
+            }
             _ => {}
+        }
+        before = byte;
+        work = work.saturating_add(1_u64.checked_shl(depth).unwrap_or(u64::MAX));
+        if work > MOST_READ {
+            return found("brackets lie too deep in one another", at);
         }
     }
     None
+}
+
+/// The bytes of a program that are neither in strings nor in comments, and where they stand.
+fn code(text: &str) -> impl Iterator<Item = (usize, u8)> {
+    let mut inside = None;
+    let mut escaped = false;
+    text.bytes().enumerate().filter(move |(_, byte)| match (inside, byte) {
+        (None, b'"' | b'`') => {
+            inside = Some(*byte);
+            true
+        }
+        (None, b'#') => {
+            inside = Some(b'\n');
+            false
+        }
+        (None, _) => true,
+        (Some(b'"'), b'\\') => {
+            escaped = !escaped;
+            false
+        }
+        (Some(end), byte) => {
+            if end == *byte && !escaped {
+                inside = None;
+            }
+            escaped = false;
+            false
+        }
+    })
 }
 
 /// Checks the modules of a template, the entry point first.

@@ -253,6 +253,17 @@ fn programs_stop() {
     let deep = format!("package p\nviolation[{{\"msg\": \"a\"}}] {{ input{} }}", "[\n0]".repeat(400));
     let chain: String = (0..400).map(|n| format!("f{n}(x) = y {{ y := f{}(x) }}\n", n + 1)).collect();
     let chain = format!("package p\nviolation[{{\"msg\": msg}}] {{ msg := f0(\"a\") }}\n{chain}f400(x) = x\n");
+    // What would be read 2^40 times, or a long list 2^14 times; quotes and comments do not hide it.
+    let brackets = |open: &str, rest: &str| format!("package p\nviolation[{{\"msg\": \"a\"}}] {{\n  x := {open}{rest}\n}}");
+    let opened =
+        ["{", "[", "{[", "{\"a\": ", "{\"}}\", ", "[`]`, ", "[ # ]]]\n", "{\"\\\"}\": "].map(|open| brackets(&open.repeat(40), ""));
+    let wide = brackets(&"[".repeat(14), &"1, ".repeat(20_000));
+    for rego in opened {
+        stops(&rego, "brackets lie too deep in one another");
+    }
+    stops(&wide, "spec.targets[0].rego: line 3: brackets lie too deep in one another");
+    let fine = format!("{}1{}", "[{\"a\": ".repeat(6), "}]".repeat(6));
+    assert_eq!(run(&brackets(&fine, "\n  # \"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\n  x == 1")), [""; 0]);
     for rego in [deep, chain] {
         assert!(Template::read(&template(&rego)).is_err(), "{}", &rego[..60]);
     }
