@@ -1,5 +1,8 @@
 //! The configuration: one TOML file (`cordon.example.toml` documents it), a few options of the command line above it.
 
+mod kind;
+
+use provision::kind::KindSettings;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -39,6 +42,8 @@ struct File {
     database: Database,
     #[serde(default)]
     limits: Limits,
+    #[serde(default)]
+    kind: kind::Section,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -104,6 +109,8 @@ pub struct Overrides {
     pub gateway_listen: Option<SocketAddr>,
     pub public_url: Option<String>,
     pub labs: Vec<PathBuf>,
+    /// `DOCKER_HOST`.
+    pub docker: Option<String>,
     /// The home folder, for the default data folder and `~`.
     pub home: Option<PathBuf>,
 }
@@ -135,6 +142,8 @@ pub struct Config {
     pub burst: NonZeroU32,
     pub session_lifetime: Duration,
     pub keep_audit: Duration,
+    /// Real clusters through Docker.
+    pub kind: KindSettings,
 }
 
 impl std::fmt::Debug for Config {
@@ -220,6 +229,7 @@ impl Config {
         let days = |given: Option<u32>, default: u64| Duration::from_secs(given.map_or(default, u64::from).max(1) * 86_400);
         let defaults = crate::gateway::Limits::default();
         let count = |given: Option<u32>, default: usize| given.map_or(default, |count| usize::try_from(count).unwrap_or(default).max(1));
+        let kind = file.kind.read(overrides.docker, &data).map_err(|(key, why)| wrong(key, why))?;
         let mut labs = file.labs;
         labs.extend(overrides.labs);
         Ok(Self {
@@ -243,6 +253,7 @@ impl Config {
             burst: file.limits.burst.unwrap_or(defaults.burst),
             session_lifetime: days(file.limits.session_days, 14),
             keep_audit: days(file.limits.audit_days, 180),
+            kind,
         })
     }
 }
@@ -314,6 +325,7 @@ mod tests {
             ),
             (defaults.requests_per_second, defaults.burst, defaults.session_lifetime, defaults.keep_audit, true, true, &defaults.data)
         );
+        assert_eq!(shown.kind, defaults.kind);
         assert!(shown.https && shown.web_tls && shown.given_tls.is_some() && shown.database.is_some());
     }
 
@@ -333,6 +345,13 @@ mod tests {
             ("[gateway]\npublic_url = \"http://a\"", "cordon.toml: gateway.public_url: must begin"),
             ("[limits]\nburst = 0", "cordon.toml, line 2: "),
             ("a = ", "cordon.toml, line 1: "),
+            ("[kind]\nsubnets = \"all\"", "cordon.toml: kind.subnets: \"all\" is no range"),
+            ("[kind]\nsubnet_prefix = 8", "cordon.toml: kind.subnet_prefix: must be between"),
+            ("[kind]\nports = \"9-1\"", "cordon.toml: kind.ports: \"9-1\" is no range"),
+            ("[kind]\nmemory_mib = 1", "cordon.toml: kind.memory_mib: "),
+            ("[kind]\ncpus = 0.0", "cordon.toml: kind.cpus: "),
+            ("[kind]\npids = 1", "cordon.toml: kind.pids: "),
+            ("[kind]\ngpu = 1", "cordon.toml, line 2: unknown field `gpu`"),
         ];
         for (text, expected) in rows {
             let error = parse(text).unwrap_err();
@@ -360,6 +379,9 @@ mod tests {
             Overrides { data: Some("~/x".into()), web_listen: "127.0.0.1:1".parse().ok(), home: Some("/h".into()), ..Overrides::default() };
         let config = Config::parse("f", "data = \"/d\"\n[web]\nlisten = \"127.0.0.1:2\"", overrides).unwrap();
         assert_eq!((config.data.as_path(), config.web_listen.port()), (Path::new("/h/x"), 1));
+        let overrides = Overrides { docker: Some("unix:///a".into()), home: Some("/h".into()), ..Overrides::default() };
+        let config = Config::parse("f", "[kind]\ndocker = \"unix:///b\"", overrides).unwrap();
+        assert_eq!((config.kind.docker.as_str(), config.kind.data.as_path()), ("unix:///a", Path::new("/h/.local/share/cordon/kind")));
         assert!(Config::parse("f", "", Overrides::default()).unwrap_err().to_string().contains("data"));
     }
 

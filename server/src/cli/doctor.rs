@@ -1,9 +1,12 @@
 //! `cordon doctor`: what this machine can run, and why not.
 
-use crate::cli::print;
+use crate::cli::{print, serve::Place};
 use crate::state::{programs, server::jail_config};
 use clap::{Args, ValueEnum};
-use provision::{Capabilities, SandboxProvisioner};
+use provision::{
+    Capabilities, SandboxProvisioner,
+    kind::{KindSettings, preflight},
+};
 use serde::Serialize;
 use std::process::ExitCode;
 
@@ -15,6 +18,8 @@ enum Format {
 
 #[derive(Debug, Args)]
 pub struct Arguments {
+    #[command(flatten)]
+    place: Place,
     /// Lines for people, or JSON for machines.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -43,7 +48,8 @@ fn line(what: &str, good: impl Into<Option<bool>>, says: impl Into<String>, help
 
 /// Exit code 1 where labs cannot be done at all.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let sections = tokio::task::spawn_blocking(|| vec![engines(), shell(), tools(), hardware()]).await?;
+    let (engine, docker) = kind(&arguments.place.read_config()?.kind).await;
+    let sections = tokio::task::spawn_blocking(|| vec![engines(engine), docker, shell(), tools(), hardware()]).await?;
     match arguments.format {
         Format::Json => print(serde_json::to_string_pretty(&sections)?),
         Format::Text => show(&sections),
@@ -69,7 +75,28 @@ fn show(sections: &[Section]) {
     }
 }
 
-fn engines() -> Section {
+/// Whether real clusters can run here, in one line for the engines and with everything that was looked at.
+async fn kind(settings: &KindSettings) -> (Line, Section) {
+    let verdicts = match provision::kind::examine(settings).await {
+        Ok(verdicts) => verdicts,
+        Err(error) => vec![preflight::Verdict::fatal("Docker", crate::app::error::chain(&error), "")],
+    };
+    let (good, says) = match preflight::fatal(&verdicts) {
+        Some(why) => (false, why),
+        None => (true, format!("real clusters of {}; labs of this version use the sandbox", settings.image)),
+    };
+    let lines = verdicts.into_iter().map(|verdict| {
+        let good = match verdict.grade {
+            preflight::Grade::Fine => Some(true),
+            preflight::Grade::Narrow => None,
+            preflight::Grade::Fatal => Some(false),
+        };
+        line(verdict.what, good, verdict.says, verdict.remedy)
+    });
+    (line("kind", good, says, ""), Section { title: "Real clusters (kind)", lines: lines.collect() })
+}
+
+fn engines(kind: Line) -> Section {
     let engine = |name: &str, capabilities: Capabilities| {
         let says = match &capabilities.unavailable {
             Some(why) => why.clone(),
@@ -78,11 +105,7 @@ fn engines() -> Section {
         };
         line(name, capabilities.unavailable.is_none(), says, "")
     };
-    let lines = vec![
-        engine("sandbox", SandboxProvisioner::offers()),
-        engine("kind", provision::kind::offers()),
-        engine("host", provision::host::offers()),
-    ];
+    let lines = vec![engine("sandbox", SandboxProvisioner::offers()), kind, engine("host", provision::host::offers())];
     Section { title: "Engines", lines }
 }
 

@@ -17,6 +17,9 @@ pub struct Place {
     /// Folder for all state. Default: ~/.local/share/cordon
     #[arg(long, env = "CORDON_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Where Docker listens, for real clusters. Default: kind.docker of the configuration.
+    #[arg(long, env = "DOCKER_HOST", value_name = "ADDRESS")]
+    docker: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -45,7 +48,7 @@ impl Place {
     fn read_with(self, overrides: Overrides) -> anyhow::Result<Config> {
         let beside = PathBuf::from("cordon.toml");
         let file = self.config.or_else(|| beside.is_file().then_some(beside));
-        Ok(Config::read(file.as_deref(), Overrides { data: self.data, home: programs::home(), ..overrides })?)
+        Ok(Config::read(file.as_deref(), Overrides { data: self.data, docker: self.docker, home: programs::home(), ..overrides })?)
     }
 }
 

@@ -1,0 +1,257 @@
+//! What stands between a learner, who is cluster-admin, and root on the node, which is root on the host.
+//!
+//! ```text
+//! request ──► authorizer `cordon.dev` (a file of the API server: no request changes it)  closes the ways around admission
+//!         ──► RBAC                                                                        learners are cluster-admin
+//!         ──► ValidatingAdmissionPolicies `cordon-…`                                      refuse pods that reach the node
+//! ```
+//!
+//! Admission policies are objects, which a cluster-admin may delete, and requests from inside pods do not pass our gateway. So the
+//! policies are held by the API server's own configuration: a webhook authorizer that exists only for the requests that its
+//! conditions match, at an address where nobody answers, with `failurePolicy: Deny`
+//! (<https://kubernetes.io/docs/reference/access-authn-authz/authorization/#using-configuration-file-for-authorization>).
+
+use crate::kind::{kubeadm::GUARD_FOLDER, settings::DevicePlugin};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// The group of everybody who comes through the gateway as an administrator.
+pub const LEARNERS: &str = "cordon:learners";
+
+/// Stands in what the API server says where the authorizer closed a door.
+pub const CLOSED_DOOR: &str = "127.0.0.1:1/";
+
+/// What is said instead.
+pub const CLOSED: &str = "this request leads around the guard between pods and the node, which on a kind cluster is root on the host; \
+    the operator can open it with kind.trusted_learners";
+
+const KUBELET_PLUGINS: &str = "/var/lib/kubelet/device-plugins";
+
+/// Who runs the cluster itself: its own components, and kubeadm while it makes the cluster.
+const SYSTEM_USERS: &str = "request.user in ['system:kube-controller-manager', 'system:kube-scheduler', 'system:kube-proxy'] \
+    || request.user.startsWith('system:node:') || request.user.startsWith('system:bootstrap:') \
+    || (request.user == 'kubernetes-admin' && 'kubeadm:cluster-admins' in request.groups) \
+    || request.groups.exists(g, g in ['system:serviceaccounts:kube-system', 'system:serviceaccounts:local-path-storage'])";
+
+/// Doors around admission, each of which leads to the node or to an identity that admission trusts.
+const DOORS: &[(&str, &str)] = &[
+    (
+        "the guard's own policies",
+        "ra.group == 'admissionregistration.k8s.io' && ra.resource.startsWith('validatingadmissionpolic') \
+         && ra.verb in ['update', 'patch', 'delete', 'deletecollection'] && (ra.name == '' || ra.name.startsWith('cordon-'))",
+    ),
+    ("the kubelet's API", "ra.group == '' && ra.resource == 'nodes' && ra.subresource != '' && ra.subresource != 'status'"),
+    (
+        "the identities of the cluster's own components",
+        "ra.verb == 'impersonate' && ((ra.resource == 'serviceaccounts' && ra.namespace in ['kube-system', 'local-path-storage']) \
+         || (ra.resource == 'users' && (ra.name == 'kubernetes-admin' || ra.name.startsWith('system:'))) \
+         || (ra.resource == 'groups' && ra.name in ['system:masters', 'kubeadm:cluster-admins', 'system:nodes', \
+         'system:serviceaccounts:kube-system', 'system:serviceaccounts:local-path-storage']))",
+    ),
+    (
+        "client certificates, which could name any identity",
+        "ra.group == 'certificates.k8s.io' && (ra.resource == 'signers' || ra.subresource in ['approval', 'status'])",
+    ),
+    (
+        "pods and accounts in kube-system",
+        "ra.namespace == 'kube-system' && ra.verb in ['create', 'update', 'patch'] && !(ra.resource in ['daemonsets', 'configmaps', \
+         'services', 'networkpolicies', 'roles', 'rolebindings', 'resourcequotas', 'limitranges', 'poddisruptionbudgets'])",
+    ),
+    ("processes in kube-system", "ra.namespace == 'kube-system' && ra.resource == 'pods' && ra.subresource in ['exec', 'attach']"),
+    (
+        "the storage provisioner",
+        "ra.namespace == 'local-path-storage' && (ra.verb in ['create', 'update', 'patch'] || ra.subresource in ['exec', 'attach'])",
+    ),
+    (
+        "the API server's own groups, which an aggregated API could stand in for",
+        "ra.group == 'apiregistration.k8s.io' && ra.verb in ['update', 'patch', 'delete', 'deletecollection'] \
+         && ra.name != 'v1beta1.metrics.k8s.io' && (ra.name.endsWith('.k8s.io') || ra.name.split('.').size() < 3)",
+    ),
+];
+
+/// Files for the control plane's node, by path, with their modes.
+pub fn files() -> BTreeMap<String, (String, u32)> {
+    let kubeconfig = "apiVersion: v1
+kind: Config
+clusters: [{name: nobody, cluster: {server: \"https://127.0.0.1:1/\"}}]
+users: [{name: nobody, user: {}}]
+contexts: [{name: nobody, context: {cluster: nobody, user: nobody}}]
+current-context: nobody
+";
+    [("authorization.yaml", authorization()), ("nobody.conf", kubeconfig.to_owned())]
+        .map(|(name, text)| (format!("{GUARD_FOLDER}/{name}"), (text, 0o600)))
+        .into()
+}
+
+/// JSON is YAML too; the API server reads both.
+fn authorization() -> String {
+    let doors: Vec<String> = DOORS.iter().map(|(_, door)| format!("({})", door.replace("ra.", "request.resourceAttributes."))).collect();
+    let conditions = [
+        "has(request.resourceAttributes)".to_owned(),
+        format!("!({SYSTEM_USERS})"),
+        format!("has(request.resourceAttributes) && ({})", doors.join(" || ")),
+    ];
+    let document = json!({
+        "apiVersion": "apiserver.config.k8s.io/v1",
+        "kind": "AuthorizationConfiguration",
+        "authorizers": [
+            {
+                "type": "Webhook",
+                "name": "cordon.dev",
+                "webhook": {
+                    "authorizedTTL": "1s",
+                    "unauthorizedTTL": "60s",
+                    "timeout": "1s",
+                    "subjectAccessReviewVersion": "v1",
+                    "matchConditionSubjectAccessReviewVersion": "v1",
+                    "failurePolicy": "Deny",
+                    "connectionInfo": {"type": "KubeConfigFile", "kubeConfigFile": format!("{GUARD_FOLDER}/nobody.conf")},
+                    "matchConditions": conditions.map(|expression| json!({"expression": expression})),
+                },
+            },
+            {"type": "Node", "name": "node"},
+            {"type": "RBAC", "name": "rbac"},
+        ],
+    });
+    format!("{document:#}\n")
+}
+
+/// Learners are cluster-admin by RBAC, and not above it as `system:masters` is.
+pub fn learners_binding() -> Value {
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": LEARNERS},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": LEARNERS}],
+    })
+}
+
+/// Policies and their bindings. `system` are the DaemonSets in kube-system that the cluster itself is made of.
+pub fn policies(system: &[String], plugins: &[DevicePlugin]) -> Vec<Value> {
+    let daemon_set_controller = "request.userInfo.username == 'system:serviceaccount:kube-system:daemon-set-controller'";
+    let provisioner = "system:serviceaccount:local-path-storage:local-path-provisioner-service-account";
+    let owned = |names: &str| {
+        format!(
+            "{daemon_set_controller} && has(object.metadata.ownerReferences) && object.metadata.ownerReferences.exists(o, \
+             has(o.controller) && o.controller && o.kind == 'DaemonSet' && {names})"
+        )
+    };
+    let system = list(system.iter());
+    let named = list(plugins.iter().map(|plugin| format!("{}/{}", plugin.namespace, plugin.name)));
+    let images = list(plugins.iter().map(|plugin| plugin.image.clone()));
+    let plugin = format!(
+        "{owner} && !has(object.spec.initContainers) && object.spec.containers.all(c, c.image in {images} && !has(c.command) \
+         && !has(c.lifecycle) && !has(c.livenessProbe) && !has(c.readinessProbe) && !has(c.startupProbe) && !has(c.envFrom) \
+         && (!has(c.env) || c.env.all(e, !e.name.startsWith('LD_')))) \
+         && (!has(object.spec.volumes) || object.spec.volumes.all(v, has(v.projected) \
+         || (has(v.hostPath) && v.hostPath.path == '{KUBELET_PLUGINS}')))",
+        owner = owned(&format!("(request.namespace + '/' + o.name) in {named}")),
+    );
+    let containers = "object.spec.containers + (has(object.spec.initContainers) ? object.spec.initContainers : []) \
+        + (has(object.spec.ephemeralContainers) ? object.spec.ephemeralContainers : [])";
+    let no_host = |field: &str| format!("!has(object.spec.{field}) || !object.spec.{field}");
+    let capabilities = "['AUDIT_WRITE', 'CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'FSETID', 'KILL', 'MKNOD', 'NET_BIND_SERVICE', 'SETFCAP', \
+        'SETGID', 'SETPCAP', 'SETUID', 'SYS_CHROOT']";
+    let why = "a node of a kind cluster is root on the host, so pods may not reach it";
+    let pods = [
+        (
+            "variables.plugin || variables.all.all(c, !has(c.securityContext) || !has(c.securityContext.privileged) || !c.securityContext.privileged)".to_owned(),
+            "privileged containers are refused",
+        ),
+        (
+            "variables.plugin || !has(object.spec.volumes) || object.spec.volumes.all(v, !has(v.hostPath))".to_owned(),
+            "hostPath volumes are refused",
+        ),
+        (
+            format!("({}) && ({}) && ({})", no_host("hostNetwork"), no_host("hostPID"), no_host("hostIPC")),
+            "hostNetwork, hostPID and hostIPC are refused",
+        ),
+        (
+            format!(
+                "variables.all.all(c, !has(c.securityContext) || !has(c.securityContext.capabilities) || !has(c.securityContext.capabilities.add) \
+                 || c.securityContext.capabilities.add.all(n, n in {capabilities}))"
+            ),
+            "capabilities beyond those of the Pod Security level baseline are refused",
+        ),
+        (
+            "variables.all.all(c, !has(c.securityContext) || !has(c.securityContext.procMount) || c.securityContext.procMount == 'Default')".to_owned(),
+            "an unmasked /proc is refused",
+        ),
+    ];
+    let pods: Vec<Value> = pods.map(|(expression, what)| json!({"expression": expression, "message": format!("{what}: {why}")})).into();
+    let mut objects = policy(
+        "cordon-pods",
+        &[rule("", &["pods"], &["CREATE"]), rule("", &["pods/ephemeralcontainers"], &["UPDATE"])],
+        &[
+            ("not-of-a-kubelet", "!('system:nodes' in request.userInfo.groups)".to_owned()),
+            ("not-of-the-cluster", format!("!(request.namespace == 'kube-system' && {})", owned(&format!("o.name in {system}")))),
+            ("not-of-storage", format!("request.userInfo.username != '{provisioner}'")),
+        ],
+        &json!([{"name": "all", "expression": containers}, {"name": "plugin", "expression": plugin}]),
+        &Value::from(pods),
+    );
+    objects.extend(policy(
+        "cordon-volumes",
+        &[rule("", &["persistentvolumes"], &["CREATE"])],
+        &[(
+            "not-of-a-provisioner",
+            format!("!(request.userInfo.username in ['{provisioner}', 'system:serviceaccount:kube-system:persistent-volume-binder'])"),
+        )],
+        &json!([]),
+        &json!([{
+            "expression": "!has(object.spec.hostPath) && !has(object.spec.local)",
+            "message": format!("volumes on the node's disk are refused: {why}"),
+        }]),
+    ));
+    objects.extend(policy(
+        "cordon-system",
+        &[rule("apps", &["daemonsets"], &["UPDATE", "DELETE"])],
+        &[
+            ("of-the-cluster", format!("request.namespace == 'kube-system' && oldObject.metadata.name in {system}")),
+            (
+                "by-a-learner",
+                "!request.userInfo.groups.exists(g, g in ['system:masters', 'kubeadm:cluster-admins', \
+                 'system:serviceaccounts:kube-system'])"
+                    .to_owned(),
+            ),
+        ],
+        &json!([]),
+        &json!([{"expression": "false", "message": "the DaemonSets that the cluster is made of stay as they are"}]),
+    ));
+    objects
+}
+
+/// A list of strings in CEL.
+fn list(items: impl Iterator<Item = impl AsRef<str>>) -> String {
+    let quoted: Vec<String> = items.map(|item| format!("'{}'", item.as_ref().replace(['\'', '\\'], ""))).collect();
+    format!("[{}]", quoted.join(", "))
+}
+
+fn rule(group: &str, resources: &[&str], operations: &[&str]) -> Value {
+    json!({"apiGroups": [group], "apiVersions": ["*"], "resources": resources, "operations": operations})
+}
+
+fn policy(name: &str, rules: &[Value], conditions: &[(&str, String)], variables: &Value, validations: &Value) -> Vec<Value> {
+    let conditions: Vec<Value> = conditions.iter().map(|(name, expression)| json!({"name": name, "expression": expression})).collect();
+    vec![
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingAdmissionPolicy",
+            "metadata": {"name": name},
+            "spec": {
+                "failurePolicy": "Fail",
+                "matchConstraints": {"resourceRules": rules},
+                "matchConditions": conditions,
+                "variables": variables,
+                "validations": validations,
+            },
+        }),
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": {"name": name},
+            "spec": {"policyName": name, "validationActions": ["Deny"]},
+        }),
+    ]
+}

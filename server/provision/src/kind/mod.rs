@@ -1,0 +1,286 @@
+//! Real kind clusters through the Docker API, one for each learner.
+//!
+//! ```text
+//! KindProvisioner ──► Start      image, network, node, kubeadm, pod network, storage: in stages, cancellable
+//!        │               └──► docker (bollard), api (the cluster's API server over TLS)
+//!        ├──────────► KindCluster  serve, probe, snapshot, sleep
+//!        ├──────────► reaper       what nobody knows any more is removed
+//!        └──────────► preflight    what this machine lacks, and what mends it
+//! ```
+//!
+//! Docker itself is the memory: a cluster is found again by the names and labels of its containers. This room must never mount
+//! a path of the host or Docker's socket into a node, hand a node's own credentials to a learner, or remove what carries another
+//! server's label. Cluster-admin on a node is root on the host: see `guard`.
+
+mod api;
+mod cluster;
+mod docker;
+mod guard;
+mod identity;
+mod images;
+mod kubeadm;
+mod names;
+mod node;
+mod objects;
+pub mod preflight;
+mod probe;
+mod recording;
+mod rest;
+mod settings;
+mod stage;
+mod start;
+mod subnet;
+
+use crate::contract::{Capabilities, Cluster, ClusterSpec, EngineKind, GpuSupport, ProgressSender, ProvisionError, Provisioner};
+use async_trait::async_trait;
+use cluster::KindCluster;
+pub use docker::DockerError;
+use docker::{Engine, label, of_instance};
+use names::Names;
+use node::HostTraits;
+use parking_lot::Mutex;
+pub use settings::{DEFAULT_IMAGE, DevicePlugin, Edge, KindSettings, NodeLimits, PoolSettings};
+pub use stage::{STAGES, StageError};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// All kind clusters of one server.
+#[derive(Debug, Clone)]
+pub struct KindProvisioner(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    engine: Engine,
+    host: HostTraits,
+    settings: KindSettings,
+    edge: Edge,
+    /// Clusters that this process has made or opened.
+    open: Mutex<HashMap<String, Arc<KindCluster>>>,
+    /// Starts under way in this process: the reaper leaves them alone.
+    starting: Mutex<BTreeSet<String>>,
+    tasks: TaskTracker,
+}
+
+/// What a reaper removed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reaped {
+    /// Ids of clusters that nobody knew.
+    pub clusters: Vec<String>,
+}
+
+/// What `doctor` says of this engine: everything that was looked at. `Err`: Docker cannot be asked at all.
+pub async fn examine(settings: &KindSettings) -> Result<Vec<preflight::Verdict>, DockerError> {
+    let engine = Engine::connect(&settings.docker).await?;
+    let (facts, _) = engine.facts().await?;
+    let mut verdicts = preflight::judge(&facts, wanted(settings));
+    verdicts.push(match engine.image(&settings.image).await? {
+        Some(_) => preflight::Verdict::fine("node image", format!("{} is here", settings.image)),
+        None if settings.pull => preflight::Verdict::fine("node image", format!("{} will be pulled at the first start", settings.image)),
+        None => preflight::Verdict::fatal(
+            "node image",
+            format!("there is no {} in this Docker", settings.image),
+            format!("docker pull {}", settings.image),
+        ),
+    });
+    Ok(verdicts)
+}
+
+/// What the page says of an engine that works.
+pub fn offers() -> Capabilities {
+    Capabilities {
+        engine: EngineKind::Kind,
+        simulated: false,
+        snapshots: true,
+        network_policy_enforced: true,
+        gpus: GpuSupport::None,
+        unavailable: None,
+    }
+}
+
+fn wanted(settings: &KindSettings) -> preflight::Wanted {
+    // `kindest/node:v1.34.11@sha256:…`: the tag names the version.
+    let tag = settings.image.split('@').next().and_then(|name| name.rsplit_once(":v1."));
+    let minor = tag.and_then(|(_, rest)| rest.split('.').next()?.parse().ok());
+    preflight::Wanted { minor, node_memory: settings.limits.memory }
+}
+
+impl KindProvisioner {
+    /// Connects to Docker and looks whether clusters can run here. `Unavailable` says why not, and what mends it.
+    pub async fn connect(settings: KindSettings, edge: Edge) -> Result<Self, ProvisionError> {
+        let unavailable = |error: DockerError| ProvisionError::Unavailable(error.to_string());
+        let named = settings.instance.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        if !named || settings.instance.is_empty() || settings.instance.len() > 16 {
+            return Err(ProvisionError::Unavailable(format!("kind.instance: {:?} must be 1 to 16 of a-z and 0-9", settings.instance)));
+        }
+        let engine = Engine::connect(&settings.docker).await.map_err(unavailable)?;
+        let (facts, host) = engine.facts().await.map_err(unavailable)?;
+        if let Some(why) = preflight::fatal(&preflight::judge(&facts, wanted(&settings))) {
+            return Err(ProvisionError::Unavailable(why));
+        }
+        Ok(Self(Arc::new(Inner {
+            engine,
+            host,
+            settings,
+            edge,
+            open: Mutex::default(),
+            starting: Mutex::default(),
+            tasks: TaskTracker::new(),
+        })))
+    }
+
+    pub fn settings(&self) -> &KindSettings {
+        &self.0.settings
+    }
+
+    /// Waits until starts that were cancelled have removed what they had made.
+    pub async fn finished(&self) {
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+        self.0.tasks.reopen();
+    }
+
+    /// Removes clusters of this server that are not among `known`, and what broken starts have left. Starts under way in this
+    /// process and clusters of other servers are left alone.
+    pub async fn reap(&self, known: &BTreeSet<String>) -> Result<Reaped, ProvisionError> {
+        let inner = &self.0;
+        let docker = |error| failed("removing what nobody knows", error);
+        let filter = [of_instance(&inner.settings.instance)];
+        let containers = inner.engine.containers(&filter).await.map_err(docker)?;
+        let networks = inner.engine.networks(&filter).await.map_err(docker)?;
+        let mut starts: HashMap<String, Option<String>> = HashMap::new();
+        for labels in containers.iter().map(|container| &container.labels).chain(networks.iter().map(|(_, labels)| labels)) {
+            starts.entry(labels.get(names::START).cloned().unwrap_or_default()).or_default();
+        }
+        for container in &containers {
+            if let Some(id) = names::id_of_control_plane(&inner.settings.instance, &container.name) {
+                starts.insert(container.labels.get(names::START).cloned().unwrap_or_default(), Some(id.to_owned()));
+            }
+        }
+        let mut reaped = Reaped::default();
+        for (start, id) in starts {
+            let kept = id.as_ref().is_some_and(|id| known.contains(id));
+            if kept || inner.starting.lock().contains(&start) {
+                continue;
+            }
+            if let Some(id) = &id {
+                inner.forget(id);
+            }
+            inner.engine.remove_all(&[of_instance(&inner.settings.instance), label(names::START, &start)]).await.map_err(docker)?;
+            reaped.clusters.extend(id);
+        }
+        reaped.clusters.sort();
+        Ok(reaped)
+    }
+}
+
+impl Inner {
+    fn names(&self, id: &str) -> Result<Names, ProvisionError> {
+        Names::new(&self.settings.instance, id)
+            .map_err(|why| ProvisionError::Stage { stage: "naming the cluster".to_owned(), source: why.into() })
+    }
+
+    fn forget(&self, id: &str) -> Option<Arc<KindCluster>> {
+        self.open.lock().remove(id)
+    }
+
+    /// Runs one start to its end, good or not; what a bad one made is removed before this returns.
+    async fn start(
+        self: Arc<Self>,
+        names: Names,
+        spec: ClusterSpec,
+        progress: ProgressSender,
+        cancel: CancellationToken,
+    ) -> Result<Arc<KindCluster>, ProvisionError> {
+        let start = format!("{:016x}", (self.edge.random)());
+        self.starting.lock().insert(start.clone());
+        let stages = stage::Stages { progress, edge: self.edge.clone(), cancel, limit: self.settings.stage_limit };
+        let run = start::Start {
+            engine: &self.engine,
+            settings: &self.settings,
+            host: self.host,
+            names: &names,
+            spec: &spec,
+            stages: &stages,
+            start: &start,
+            pool: false,
+        };
+        let made = run.run().await;
+        let made = match made {
+            Ok(_) if stages.cancel.is_cancelled() => {
+                Err(ProvisionError::Stage { stage: stage::READY.to_owned(), source: Box::new(StageError::Cancelled) })
+            }
+            other => other,
+        };
+        if made.is_err()
+            && let Err(error) = self.engine.remove_all(&[label(names::START, &start)]).await
+        {
+            tracing::error!(cluster.id = names.id, "a failed start has left something behind, which the reaper removes: {error}");
+        }
+        self.starting.lock().remove(&start);
+        let cluster = Arc::new(KindCluster::new(names.clone(), self.engine.clone(), made?, self.settings.clone()));
+        self.open.lock().insert(names.id, cluster.clone());
+        Ok(cluster)
+    }
+}
+
+fn failed(stage: &str, error: impl std::error::Error + Send + Sync + 'static) -> ProvisionError {
+    ProvisionError::Stage { stage: stage.to_owned(), source: Box::new(error) }
+}
+
+#[async_trait]
+impl Provisioner for KindProvisioner {
+    fn capabilities(&self) -> Capabilities {
+        offers()
+    }
+
+    /// Dropping the future cancels the start; its remains are removed in the background.
+    async fn create(&self, id: &str, spec: &ClusterSpec, progress: ProgressSender) -> Result<Arc<dyn Cluster>, ProvisionError> {
+        let names = self.0.names(id)?;
+        let cancel = CancellationToken::new();
+        let dropped = cancel.clone().drop_guard();
+        let start = self.0.clone().start(names, spec.clone(), progress, cancel);
+        let made = self.0.tasks.spawn(start).await.map_err(|error| failed("starting the cluster", error))?;
+        dropped.disarm();
+        Ok(made?)
+    }
+
+    async fn open(&self, id: &str) -> Result<Arc<dyn Cluster>, ProvisionError> {
+        let names = self.0.names(id).map_err(|_| ProvisionError::NotFound)?;
+        let known = self.0.open.lock().get(id).cloned();
+        if let Some(cluster) = known {
+            cluster.wake().await?;
+            return Ok(cluster);
+        }
+        let opened = Arc::new(KindCluster::open(names, self.0.engine.clone(), self.0.settings.clone()).await?);
+        Ok(self.0.open.lock().entry(id.to_owned()).or_insert(opened).clone())
+    }
+
+    async fn delete(&self, id: &str) -> Result<(), ProvisionError> {
+        let Ok(names) = self.0.names(id) else { return Ok(()) };
+        let docker = |error| failed("removing the cluster", error);
+        let engine = &self.0.engine;
+        self.0.forget(id);
+        // Never made, or a cluster out of the pool: there may be none.
+        let _ = tokio::fs::remove_dir_all(cluster::snapshots(&self.0.settings, id)).await;
+        // By its start where a node is left, since a claimed cluster's labels carry the id that it had in the pool.
+        let mut filters = vec![label(names::CLUSTER, id)];
+        if let Some(found) = engine.inspect(&names.control_plane()).await.map_err(docker)? {
+            let labels = found.config.and_then(|config| config.labels).unwrap_or_default();
+            filters.extend(labels.get(names::START).map(|start| label(names::START, start)));
+        }
+        for filter in filters {
+            engine.remove_all(&[of_instance(&self.0.settings.instance), filter]).await.map_err(docker)?;
+        }
+        Ok(())
+    }
+
+    async fn list(&self) -> Result<Vec<String>, ProvisionError> {
+        let filter = [of_instance(&self.0.settings.instance)];
+        let containers = self.0.engine.containers(&filter).await.map_err(|error| failed("listing clusters", error))?;
+        let ids = containers.iter().filter_map(|container| names::id_of_control_plane(&self.0.settings.instance, &container.name));
+        let mut ids: Vec<String> = ids.map(str::to_owned).collect();
+        ids.sort();
+        Ok(ids)
+    }
+}

@@ -1,0 +1,74 @@
+//! The stages of a start, as the page shows them, and the ways in which a start ends early.
+
+use crate::{
+    contract::{Progress, ProgressSender, ProvisionError},
+    kind::{api::ApiError, docker::DockerError, settings::Edge},
+};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// In their order.
+pub const STAGES: [&str; 8] = [IMAGE, NETWORK, NODE, SYSTEMD, CONTROL_PLANE, POD_NETWORK, STORAGE, READY];
+pub const IMAGE: &str = "Looking for the node image";
+pub const NETWORK: &str = "Making a network of your own";
+pub const NODE: &str = "Starting the node";
+pub const SYSTEMD: &str = "Waiting for the node's systemd";
+pub const CONTROL_PLANE: &str = "Starting the control plane";
+pub const POD_NETWORK: &str = "Putting the pod network in";
+pub const STORAGE: &str = "Putting storage in";
+pub const READY: &str = "Waiting until the cluster is ready";
+
+/// Why a stage did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    #[error(transparent)]
+    Docker(#[from] DockerError),
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    #[error("{0}")]
+    Other(String),
+    #[error("not done after {} seconds", .0.as_secs())]
+    Late(Duration),
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// Tells of stages, and ends them when the start is cancelled or takes too long.
+#[derive(Debug)]
+pub struct Stages {
+    pub progress: ProgressSender,
+    pub edge: Edge,
+    pub cancel: CancellationToken,
+    pub limit: Duration,
+}
+
+impl Stages {
+    /// A stage that may be dropped anywhere: it only waits and looks.
+    pub async fn run<T>(&self, stage: &str, work: impl Future<Output = Result<T, StageError>>) -> Result<T, ProvisionError> {
+        self.whole(stage, async {
+            tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => Err(StageError::Cancelled),
+                done = tokio::time::timeout(self.limit, work) => done.unwrap_or(Err(StageError::Late(self.limit))),
+            }
+        })
+        .await
+    }
+
+    /// A stage that changes what Docker holds. Its requests are never dropped half-way, so that what they made is known and can be
+    /// removed; Docker's client has a limit of its own for each.
+    pub async fn whole<T>(&self, stage: &str, work: impl Future<Output = Result<T, StageError>>) -> Result<T, ProvisionError> {
+        let failed = |error: StageError| ProvisionError::Stage { stage: stage.to_owned(), source: Box::new(error) };
+        if self.cancel.is_cancelled() {
+            return Err(failed(StageError::Cancelled));
+        }
+        self.tell(stage, false);
+        let done = work.await.map_err(failed)?;
+        self.tell(stage, true);
+        Ok(done)
+    }
+
+    fn tell(&self, stage: &str, done: bool) {
+        let _ = self.progress.send(Progress { stage: stage.to_owned(), at: (self.edge.now)(), done });
+    }
+}

@@ -1,0 +1,78 @@
+//! The section `[kind]`: real clusters through Docker.
+
+use provision::kind::KindSettings;
+use serde::Deserialize;
+use std::ops::RangeInclusive;
+use std::path::Path;
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Section {
+    docker: Option<String>,
+    instance: Option<String>,
+    image: Option<String>,
+    pull: Option<bool>,
+    subnets: Option<String>,
+    subnet_prefix: Option<u8>,
+    ports: Option<String>,
+    memory_mib: Option<u64>,
+    cpus: Option<f64>,
+    pids: Option<u32>,
+    egress: Option<bool>,
+    trusted_learners: Option<bool>,
+}
+
+impl Section {
+    /// `docker` is what the environment says; it wins. `Err`: the key that cannot be used, and why.
+    pub fn read(self, docker: Option<String>, data: &Path) -> Result<KindSettings, (&'static str, String)> {
+        let mut settings = KindSettings { data: data.join("kind"), ..KindSettings::default() };
+        if let Some(docker) = docker.or(self.docker) {
+            settings.docker = docker;
+        }
+        if let Some(instance) = self.instance {
+            settings.instance = instance;
+        }
+        if let Some(image) = self.image {
+            settings.image = image;
+        }
+        if let Some(subnets) = self.subnets {
+            settings.subnets = subnets.parse().map_err(|_| ("kind.subnets", format!("{subnets:?} is no range such as 10.201.0.0/16")))?;
+        }
+        settings.subnet_prefix = self.subnet_prefix.unwrap_or(settings.subnet_prefix);
+        if !(settings.subnets.prefix_len()..=29).contains(&settings.subnet_prefix) {
+            let why = format!("must be between the prefix of kind.subnets ({}) and 29", settings.subnets.prefix_len());
+            return Err(("kind.subnet_prefix", why));
+        }
+        if let Some(ports) = self.ports {
+            settings.ports = range(&ports).ok_or_else(|| ("kind.ports", format!("{ports:?} is no range such as 21000-29999")))?;
+        }
+        if let Some(memory) = self.memory_mib {
+            if memory < 1024 {
+                return Err(("kind.memory_mib", "a node needs 1024 or more".to_owned()));
+            }
+            settings.limits.memory = memory.saturating_mul(1 << 20);
+        }
+        if let Some(cpus) = self.cpus {
+            if !(0.5..=1024.0).contains(&cpus) {
+                return Err(("kind.cpus", "must be from 0.5 to 1024".to_owned()));
+            }
+            settings.limits.cpus = cpus;
+        }
+        if let Some(pids) = self.pids {
+            if pids < 512 {
+                return Err(("kind.pids", "a node needs 512 or more".to_owned()));
+            }
+            settings.limits.pids = pids;
+        }
+        settings.pull = self.pull.unwrap_or(settings.pull);
+        settings.egress = self.egress.unwrap_or(settings.egress);
+        settings.trusted_learners = self.trusted_learners.unwrap_or(settings.trusted_learners);
+        Ok(settings)
+    }
+}
+
+fn range(text: &str) -> Option<RangeInclusive<u16>> {
+    let (first, last) = text.split_once('-')?;
+    let (first, last): (u16, u16) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+    (first > 0 && first <= last).then_some(first..=last)
+}
