@@ -130,12 +130,42 @@ async fn a_start_cancelled_at_any_stage_leaves_nothing() {
     }
 }
 
+/// An image whose first process says something and ends. Removed in the end.
+struct BrokenImage {
+    docker: bollard::Docker,
+    name: String,
+}
+
+impl BrokenImage {
+    async fn new(world: &World) -> Self {
+        let name = format!("cordon-test-broken:{}", world.settings.instance);
+        let body = bollard::models::ContainerCreateBody { image: Some(world.settings.image.clone()), ..Default::default() };
+        let made = world.docker.create_container(None, body).await.unwrap();
+        let options = bollard::query_parameters::CommitContainerOptions {
+            container: Some(made.id.clone()),
+            repo: Some("cordon-test-broken".to_owned()),
+            tag: Some(world.settings.instance.clone()),
+            changes: Some("ENTRYPOINT [\"sh\", \"-c\", \"echo this is no node; exit 3\"]".to_owned()),
+            ..Default::default()
+        };
+        world.docker.commit_container(options, bollard::models::ContainerConfig::default()).await.unwrap();
+        let options = bollard::query_parameters::RemoveContainerOptions { v: true, force: true, link: false };
+        world.docker.remove_container(&made.id, Some(options)).await.unwrap();
+        Self { docker: world.docker.clone(), name }
+    }
+
+    async fn remove(self) {
+        self.docker.remove_image(&self.name, None::<bollard::query_parameters::RemoveImageOptions>, None).await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_name_their_cause_and_leave_nothing() {
     let world = world!("faults of a start");
     let _turn = turn().await;
     let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port();
+    let broken = BrokenImage::new(&world).await;
     type Change<'a> = Box<dyn Fn(&mut KindSettings) + 'a>;
     let rows: Vec<(Change, &str, &str)> = vec![
         (Box::new(|s| s.image = "cordon.invalid/none:v1.34.0".into()), STAGES[0], "docker pull cordon.invalid/none:v1.34.0"),
@@ -146,8 +176,7 @@ async fn faults_name_their_cause_and_leave_nothing() {
             STAGES[1],
             "set kind.subnets to a range that this machine does not use",
         ),
-        // An image that is no node: it ends before systemd.
-        (Box::new(|s| s.image = "busybox:1.37".into()), STAGES[3], "the node ended while it started"),
+        (Box::new(|s| s.image = broken.name.clone()), STAGES[3], "the node ended while it started; it said: this is no node"),
         (Box::new(|s| s.limits.memory = 1 << 20), STAGES[2], "emory"),
     ];
     for (change, stage, words) in rows {
@@ -158,6 +187,7 @@ async fn faults_name_their_cause_and_leave_nothing() {
         assert!(text.contains(stage) && text.contains(words), "{text}\nexpected {stage:?} and {words:?}");
         assert_eq!(world.left().await, BTreeSet::new(), "{words}");
     }
+    broken.remove().await;
 
     // Where one port of two is taken, the other one is used; only as far as the node, which takes a second.
     let free = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();

@@ -27,11 +27,12 @@ pub const CLOSED: &str = "this request leads around the guard between pods and t
 
 const KUBELET_PLUGINS: &str = "/var/lib/kubelet/device-plugins";
 
-/// Who runs the cluster itself: its own components, and kubeadm while it makes the cluster.
+/// Who runs the cluster itself: its own components, and kubeadm's certificates (its administrator, and the API server as the
+/// kubelets' client).
 const SYSTEM_USERS: &str = "request.user in ['system:kube-controller-manager', 'system:kube-scheduler', 'system:kube-proxy'] \
     || request.user.startsWith('system:node:') || request.user.startsWith('system:bootstrap:') \
-    || (request.user == 'kubernetes-admin' && 'kubeadm:cluster-admins' in request.groups) \
-    || request.groups.exists(g, g in ['system:serviceaccounts:kube-system', 'system:serviceaccounts:local-path-storage'])";
+    || request.groups.exists(g, g in ['kubeadm:cluster-admins', 'system:serviceaccounts:kube-system', \
+    'system:serviceaccounts:local-path-storage'])";
 
 /// Doors around admission, each of which leads to the node or to an identity that admission trusts.
 const DOORS: &[(&str, &str)] = &[
