@@ -1,10 +1,6 @@
 //! Docker as this engine uses it: few operations, each with an error that says what to do about it.
 
-use crate::kind::{
-    names,
-    node::HostTraits,
-    preflight::{Facts, OLDEST_API},
-};
+use crate::kind::{names, node::HostTraits, preflight::Facts};
 use bollard::{
     Docker,
     container::LogOutput,
@@ -101,6 +97,8 @@ pub struct Engine {
 /// Not more of a command's output than this is kept.
 const OUTPUT: usize = 1 << 20;
 const SOCKET: &str = "unix://";
+/// How often a node's removal is asked for again, a second apart.
+const REMOVALS: u32 = 20;
 
 impl Engine {
     /// Connects, and agrees on a version of the API.
@@ -129,10 +127,6 @@ impl Engine {
         Ok(Self { docker, address: address.to_owned() })
     }
 
-    pub fn address(&self) -> &str {
-        &self.address
-    }
-
     /// What Docker says of itself and its host.
     pub async fn facts(&self) -> Result<(Facts, HostTraits), DockerError> {
         let info: SystemInfo = self.docker.info().await.map_err(during("asking Docker about itself"))?;
@@ -143,7 +137,11 @@ impl Engine {
         });
         let option = |name: &str| info.security_options.iter().flatten().any(|option| option.contains(name));
         let storage = info.driver.as_deref().unwrap_or_default();
-        let traits = HostTraits { userns_remap: option("name=userns"), device_mapper: matches!(storage, "btrfs" | "zfs") };
+        let traits = HostTraits {
+            userns_remap: option("name=userns"),
+            device_mapper: matches!(storage, "btrfs" | "zfs"),
+            cores: info.ncpu.and_then(|cores| u16::try_from(cores).ok()),
+        };
         let facts = Facts {
             api,
             docker: info.server_version.clone().unwrap_or_default(),
@@ -155,7 +153,6 @@ impl Engine {
             // Of this machine; Docker's is the same one where it listens on a socket.
             ..if self.address.starts_with(SOCKET) { local_facts(info.docker_root_dir.as_deref()) } else { Facts::default() }
         };
-        debug_assert!(OLDEST_API.0 == 1);
         Ok((facts, traits))
     }
 
@@ -272,12 +269,21 @@ impl Engine {
         Ok(())
     }
 
+    /// A busy machine kills a node more slowly than Docker waits, and Docker then refuses what succeeds a moment later.
     pub async fn remove_container(&self, id: &str) -> Result<(), DockerError> {
-        let options = RemoveContainerOptions { v: true, force: true, link: false };
-        match self.docker.remove_container(id, Some(options)).await {
-            // 409: its removal is under way.
-            Ok(()) | Err(Error::DockerResponseServerError { status_code: 404 | 409, .. }) => Ok(()),
-            Err(error) => Err(during("removing a node")(error)),
+        let mut tries = 0;
+        loop {
+            let options = RemoveContainerOptions { v: true, force: true, link: false };
+            match self.docker.remove_container(id, Some(options)).await {
+                Ok(()) | Err(Error::DockerResponseServerError { status_code: 404, .. }) => return Ok(()),
+                // 409: its removal is under way.
+                Err(Error::DockerResponseServerError { status_code: 409 | 500, .. }) if tries < REMOVALS => {
+                    tries += 1;
+                    thaw(id);
+                }
+                Err(error) => return Err(during("removing a node")(error)),
+            }
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         }
     }
 
@@ -391,6 +397,25 @@ fn local_facts(docker_root: Option<&str>) -> Facts {
 fn free_bytes(folder: &str) -> Option<u64> {
     let found = rustix::fs::statvfs(folder).ok()?;
     Some(found.f_bavail * found.f_frsize)
+}
+
+/// With cgroup v1 a process in a frozen group cannot be killed, and a node that is killed while its runc starts a pod leaves such a
+/// group (runc freezes it to set its devices). Works where this process may, as root on Docker's own machine.
+fn thaw(id: &str) {
+    fn walk(folder: &std::path::Path) {
+        let _ = std::fs::write(folder.join("freezer.state"), "THAWED");
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                walk(&entry.path());
+            }
+        }
+    }
+    let root = std::path::Path::new("/sys/fs/cgroup/freezer");
+    for group in [root.join("docker").join(id), root.join("system.slice").join(format!("docker-{id}.scope"))] {
+        if group.is_dir() {
+            walk(&group);
+        }
+    }
 }
 
 /// `key=value` as Docker's filters want it.

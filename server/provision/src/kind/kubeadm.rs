@@ -65,7 +65,7 @@ pub fn token(random: [u64; 2]) -> String {
 }
 
 impl Kubeadm<'_> {
-    /// For `kubeadm init` on the control plane.
+    /// For `kubeadm init` on the control plane. A paused node is not a lost one, so that nobody misses it for a day.
     pub fn init(&self) -> String {
         let mut text = String::new();
         let (flags, mount) = if self.guarded {
@@ -92,6 +92,7 @@ apiServer:
   extraArgs:
   - {{name: enable-hostpath-provisioner, value: \"true\"}}
   - {{name: leader-elect, value: \"false\"}}
+  - {{name: node-monitor-grace-period, value: 24h}}
 scheduler:
   extraArgs:
   - {{name: leader-elect, value: \"false\"}}
@@ -214,6 +215,7 @@ mod tests {
               extraArgs:
               - {name: enable-hostpath-provisioner, value: "true"}
               - {name: leader-elect, value: "false"}
+              - {name: node-monitor-grace-period, value: 24h}
             scheduler:
               extraArgs:
               - {name: leader-elect, value: "false"}

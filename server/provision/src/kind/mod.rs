@@ -22,6 +22,7 @@ mod kubeadm;
 mod names;
 mod node;
 mod objects;
+mod pool;
 pub mod preflight;
 mod probe;
 mod recording;
@@ -39,6 +40,7 @@ use docker::{Engine, label, of_instance};
 use names::Names;
 use node::HostTraits;
 use parking_lot::Mutex;
+pub use pool::{CLAIM, Warm};
 pub use settings::{DEFAULT_IMAGE, DevicePlugin, Edge, KindSettings, NodeLimits, PoolSettings};
 pub use stage::{STAGES, StageError};
 use std::collections::{BTreeSet, HashMap};
@@ -60,6 +62,7 @@ struct Inner {
     /// Starts under way in this process: the reaper leaves them alone.
     starting: Mutex<BTreeSet<String>>,
     tasks: TaskTracker,
+    pool: pool::Pool,
 }
 
 /// What a reaper removed.
@@ -126,11 +129,25 @@ impl KindProvisioner {
             open: Mutex::default(),
             starting: Mutex::default(),
             tasks: TaskTracker::new(),
+            pool: pool::Pool::default(),
         })))
     }
 
     pub fn settings(&self) -> &KindSettings {
         &self.0.settings
+    }
+
+    /// Keeps idle clusters of this kind ready, as many as the settings say, until what it gives is dropped.
+    pub fn keep_warm(&self, spec: ClusterSpec) -> Warm {
+        pool::Pool::begin(&self.0, spec)
+    }
+
+    /// Idle clusters that wait to be claimed.
+    pub async fn idle(&self) -> Result<usize, ProvisionError> {
+        let inner = &self.0;
+        let all = inner.engine.containers(&[of_instance(&inner.settings.instance)]).await;
+        let all = all.map_err(|error| failed("listing clusters", error))?;
+        Ok(all.iter().filter(|container| pool::is_idle(&inner.settings.instance, container)).count())
     }
 
     /// Waits until starts that were cancelled have removed what they had made.
@@ -141,13 +158,18 @@ impl KindProvisioner {
     }
 
     /// Removes clusters of this server that are not among `known`, and what broken starts have left. Starts under way in this
-    /// process and clusters of other servers are left alone.
+    /// process, idle clusters of a pool that is kept, and clusters of other servers are left alone.
     pub async fn reap(&self, known: &BTreeSet<String>) -> Result<Reaped, ProvisionError> {
         let inner = &self.0;
         let docker = |error| failed("removing what nobody knows", error);
         let filter = [of_instance(&inner.settings.instance)];
         let containers = inner.engine.containers(&filter).await.map_err(docker)?;
         let networks = inner.engine.networks(&filter).await.map_err(docker)?;
+        let idle: BTreeSet<&String> = containers
+            .iter()
+            .filter(|container| inner.pool.is_kept() && pool::is_idle(&inner.settings.instance, container))
+            .filter_map(|container| container.labels.get(names::START))
+            .collect();
         let mut starts: HashMap<String, Option<String>> = HashMap::new();
         for labels in containers.iter().map(|container| &container.labels).chain(networks.iter().map(|(_, labels)| labels)) {
             starts.entry(labels.get(names::START).cloned().unwrap_or_default()).or_default();
@@ -160,7 +182,7 @@ impl KindProvisioner {
         let mut reaped = Reaped::default();
         for (start, id) in starts {
             let kept = id.as_ref().is_some_and(|id| known.contains(id));
-            if kept || inner.starting.lock().contains(&start) {
+            if kept || idle.contains(&start) || inner.starting.lock().contains(&start) {
                 continue;
             }
             if let Some(id) = &id {
@@ -180,6 +202,35 @@ impl Inner {
             .map_err(|why| ProvisionError::Stage { stage: "naming the cluster".to_owned(), source: why.into() })
     }
 
+    /// Ids of all clusters, idle ones of the pool included.
+    async fn clusters(&self) -> Result<Vec<String>, ProvisionError> {
+        let containers = self.engine.containers(&[of_instance(&self.settings.instance)]).await;
+        let containers = containers.map_err(|error| failed("listing clusters", error))?;
+        let ids = containers.iter().filter_map(|container| names::id_of_control_plane(&self.settings.instance, &container.name));
+        Ok(ids.map(str::to_owned).collect())
+    }
+
+    /// A cluster out of the pool; `None`: a new one is to be made, and there is room for it.
+    async fn claim_or_room(
+        self: Arc<Self>,
+        names: &Names,
+        spec: &ClusterSpec,
+        progress: &ProgressSender,
+    ) -> Result<Option<Arc<KindCluster>>, ProvisionError> {
+        // Spawned: a claim that has begun is finished, whoever waits for it.
+        let (inner, owned, wanted, sender) = (self.clone(), names.clone(), spec.clone(), progress.clone());
+        let claim = self.tasks.spawn(async move { pool::Pool::claim(&inner, &owned, &wanted, &sender).await });
+        if let Some(claimed) = claim.await.map_err(|error| failed(pool::CLAIM, error))?? {
+            self.open.lock().insert(names.id.clone(), claimed.clone());
+            return Ok(Some(claimed));
+        }
+        let capacity = self.settings.pool.capacity;
+        if capacity > 0 && self.clusters().await?.len() >= capacity {
+            return Err(ProvisionError::Unavailable(format!("all {capacity} clusters of this machine are in use; try again later")));
+        }
+        Ok(None)
+    }
+
     fn forget(&self, id: &str) -> Option<Arc<KindCluster>> {
         self.open.lock().remove(id)
     }
@@ -191,6 +242,7 @@ impl Inner {
         spec: ClusterSpec,
         progress: ProgressSender,
         cancel: CancellationToken,
+        pool: bool,
     ) -> Result<Arc<KindCluster>, ProvisionError> {
         let start = format!("{:016x}", (self.edge.random)());
         self.starting.lock().insert(start.clone());
@@ -203,14 +255,17 @@ impl Inner {
             spec: &spec,
             stages: &stages,
             start: &start,
-            pool: false,
+            pool,
         };
         let made = run.run().await;
         let made = match made {
-            Ok(_) if stages.cancel.is_cancelled() => {
-                Err(ProvisionError::Stage { stage: stage::READY.to_owned(), source: Box::new(StageError::Cancelled) })
+            Ok(_) if stages.cancel.is_cancelled() => Err(failed(stage::READY, StageError::Cancelled)),
+            Ok(api) => {
+                let cluster = KindCluster::new(names.clone(), self.engine.clone(), api, self.settings.clone());
+                // Before the reaper may see it: an idle member is a paused one.
+                if pool { cluster.sleep().await.map(|()| cluster) } else { Ok(cluster) }
             }
-            other => other,
+            Err(error) => Err(error),
         };
         if made.is_err()
             && let Err(error) = self.engine.remove_all(&[label(names::START, &start)]).await
@@ -218,8 +273,10 @@ impl Inner {
             tracing::error!(cluster.id = names.id, "a failed start has left something behind, which the reaper removes: {error}");
         }
         self.starting.lock().remove(&start);
-        let cluster = Arc::new(KindCluster::new(names.clone(), self.engine.clone(), made?, self.settings.clone()));
-        self.open.lock().insert(names.id, cluster.clone());
+        let cluster = Arc::new(made?);
+        if !pool {
+            self.open.lock().insert(names.id, cluster.clone());
+        }
         Ok(cluster)
     }
 }
@@ -239,7 +296,11 @@ impl Provisioner for KindProvisioner {
         let names = self.0.names(id)?;
         let cancel = CancellationToken::new();
         let dropped = cancel.clone().drop_guard();
-        let start = self.0.clone().start(names, spec.clone(), progress, cancel);
+        if let Some(claimed) = self.0.clone().claim_or_room(&names, spec, &progress).await? {
+            dropped.disarm();
+            return Ok(claimed);
+        }
+        let start = self.0.clone().start(names, spec.clone(), progress, cancel, false);
         let made = self.0.tasks.spawn(start).await.map_err(|error| failed("starting the cluster", error))?;
         dropped.disarm();
         Ok(made?)
@@ -276,10 +337,12 @@ impl Provisioner for KindProvisioner {
     }
 
     async fn list(&self) -> Result<Vec<String>, ProvisionError> {
-        let filter = [of_instance(&self.0.settings.instance)];
-        let containers = self.0.engine.containers(&filter).await.map_err(|error| failed("listing clusters", error))?;
-        let ids = containers.iter().filter_map(|container| names::id_of_control_plane(&self.0.settings.instance, &container.name));
-        let mut ids: Vec<String> = ids.map(str::to_owned).collect();
+        let instance = &self.0.settings.instance;
+        let containers = self.0.engine.containers(&[of_instance(instance)]).await.map_err(|error| failed("listing clusters", error))?;
+        // Members of the pool are nobody's clusters, idle or still being made.
+        let claimed = containers.iter().filter(|container| !pool::is_member(instance, container));
+        let mut ids: Vec<String> =
+            claimed.filter_map(|container| names::id_of_control_plane(instance, &container.name)).map(str::to_owned).collect();
         ids.sort();
         Ok(ids)
     }

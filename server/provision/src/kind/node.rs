@@ -27,6 +27,8 @@ pub struct NodePlan {
 pub struct HostTraits {
     /// The daemon maps users: nodes must not be mapped.
     pub userns_remap: bool,
+    /// Docker refuses a limit of more cores than there are.
+    pub cores: Option<u16>,
     /// Storage on btrfs or ZFS needs the device mapper's folder.
     pub device_mapper: bool,
 }
@@ -64,7 +66,7 @@ impl NodePlan {
                 userns_mode: self.host.userns_remap.then(|| "host".to_owned()),
                 memory: Some(memory),
                 memory_swap: Some(memory),
-                nano_cpus: Some(nanos(self.limits.cpus)),
+                nano_cpus: Some(nanos(self.limits.cpus.min(self.host.cores.map_or(f64::MAX, f64::from)))),
                 pids_limit: Some(i64::from(self.limits.pids)),
                 ..HostConfig::default()
             }),
@@ -180,8 +182,9 @@ mod tests {
 
     #[test]
     fn hosts_that_differ() {
-        let host = HostTraits { userns_remap: true, device_mapper: true };
+        let host = HostTraits { userns_remap: true, device_mapper: true, cores: Some(1) };
         let text = json(&NodePlan { host, ..plan() });
+        assert!(text.contains(r#""NanoCpus": 1000000000"#), "a host of one core takes no larger limit");
         assert!(text.contains(r#""UsernsMode": "host""#) && text.contains("/dev/mapper:/dev/mapper"));
     }
 }
