@@ -42,8 +42,18 @@ struct File {
     database: Database,
     #[serde(default)]
     limits: Limits,
+    engine: Option<Engine>,
     #[serde(default)]
     kind: kind::Section,
+}
+
+/// What learners' clusters are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    #[default]
+    Sandbox,
+    Kind,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -142,6 +152,7 @@ pub struct Config {
     pub burst: NonZeroU32,
     pub session_lifetime: Duration,
     pub keep_audit: Duration,
+    pub engine: Engine,
     /// Real clusters through Docker.
     pub kind: KindSettings,
 }
@@ -229,6 +240,13 @@ impl Config {
         let days = |given: Option<u32>, default: u64| Duration::from_secs(given.map_or(default, u64::from).max(1) * 86_400);
         let defaults = crate::gateway::Limits::default();
         let count = |given: Option<u32>, default: usize| given.map_or(default, |count| usize::try_from(count).unwrap_or(default).max(1));
+        let engine = file.engine.unwrap_or_default();
+        let registration = file.registration.unwrap_or(true);
+        if engine == Engine::Kind && (guests || registration) && !file.kind.allows_strangers() {
+            let why = "on real clusters a learner is one hole away from root on this machine: set guests = false and registration = false, \
+                       or kind.allow_strangers = true (docs/kind.md)";
+            return Err(wrong("engine", why.to_owned()));
+        }
         let kind = file.kind.read(overrides.docker, &data).map_err(|(key, why)| wrong(key, why))?;
         let mut labs = file.labs;
         labs.extend(overrides.labs);
@@ -237,7 +255,7 @@ impl Config {
             public_url,
             data,
             guests,
-            registration: file.registration.unwrap_or(true),
+            registration,
             labs,
             web_listen,
             web_tls,
@@ -253,6 +271,7 @@ impl Config {
             burst: file.limits.burst.unwrap_or(defaults.burst),
             session_lifetime: days(file.limits.session_days, 14),
             keep_audit: days(file.limits.audit_days, 180),
+            engine,
             kind,
         })
     }
@@ -325,7 +344,7 @@ mod tests {
             ),
             (defaults.requests_per_second, defaults.burst, defaults.session_lifetime, defaults.keep_audit, true, true, &defaults.data)
         );
-        assert_eq!(shown.kind, defaults.kind);
+        assert_eq!((shown.engine, &shown.kind), (defaults.engine, &defaults.kind));
         assert!(shown.https && shown.web_tls && shown.given_tls.is_some() && shown.database.is_some());
     }
 
@@ -351,11 +370,22 @@ mod tests {
             ("[kind]\nmemory_mib = 1", "cordon.toml: kind.memory_mib: "),
             ("[kind]\ncpus = 0.0", "cordon.toml: kind.cpus: "),
             ("[kind]\npids = 1", "cordon.toml: kind.pids: "),
+            ("engine = \"kind\"", "cordon.toml: engine: on real clusters a learner is one hole away from root"),
+            ("engine = \"kind\"\nguests = false", "cordon.toml: engine: "),
+            ("engine = \"docker\"", "cordon.toml, line 1: unknown variant `docker`"),
+            ("[kind.pool]\nreserved = 3\ncapacity = 2", "cordon.toml: kind.pool.reserved: "),
             ("[kind]\ngpu = 1", "cordon.toml, line 2: unknown field `gpu`"),
         ];
         for (text, expected) in rows {
             let error = parse(text).unwrap_err();
             assert!(error.starts_with(expected), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn strangers_on_real_clusters_only_where_somebody_says_so() {
+        for text in ["engine = \"kind\"\nguests = false\nregistration = false", "engine = \"kind\"\n[kind]\nallow_strangers = true"] {
+            assert_eq!(parse(text).unwrap().engine, Engine::Kind, "{text}");
         }
     }
 

@@ -446,4 +446,18 @@ async fn sleep(desk: &Desk) {
     let opened = other.open("a").await.unwrap();
     let request = Request::get("/version").body(Body::empty()).unwrap();
     assert_eq!(opened.serve(learner(), request).await.status(), 200);
+
+    // The node is killed, as when the machine goes down: it starts again with what it had, and with its egress closed.
+    desk.world.docker.kill_container(&desk.world.node("a"), None).await.unwrap();
+    let stopped = async {
+        let running = async || desk.world.docker.inspect_container(&desk.world.node("a"), None).await.unwrap().state.unwrap().running;
+        while running().await == Some(true) {}
+    };
+    tokio::time::timeout(Duration::from_secs(30), stopped).await.expect("the node ends");
+    let third = desk.world.provisioner().await;
+    let opened = third.open("a").await.unwrap_or_else(|error| panic!("{error:?}"));
+    let request = Request::get("/api/v1/namespaces/work/configmaps/kept").body(Body::empty()).unwrap();
+    assert_eq!(opened.serve(learner(), request).await.status(), 200);
+    let (_, rules) = desk.world.sh(&desk.world.node("a"), "iptables -t mangle -S FORWARD").await;
+    assert!(rules.contains("-j DROP"), "{rules}");
 }

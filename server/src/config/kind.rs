@@ -1,6 +1,6 @@
 //! The section `[kind]`: real clusters through Docker.
 
-use provision::kind::KindSettings;
+use provision::kind::{KindSettings, PoolSettings};
 use serde::Deserialize;
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -20,9 +20,25 @@ pub struct Section {
     pids: Option<u32>,
     egress: Option<bool>,
     trusted_learners: Option<bool>,
+    allow_strangers: Option<bool>,
+    #[serde(default)]
+    pool: Pool,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pool {
+    capacity: Option<u16>,
+    reserved: Option<u16>,
+    initial: Option<u16>,
 }
 
 impl Section {
+    /// Whether people whom nobody knows may work on real clusters.
+    pub fn allows_strangers(&self) -> bool {
+        self.allow_strangers.unwrap_or(false)
+    }
+
     /// `docker` is what the environment says; it wins. `Err`: the key that cannot be used, and why.
     pub fn read(self, docker: Option<String>, data: &Path) -> Result<KindSettings, (&'static str, String)> {
         let mut settings = KindSettings { data: data.join("kind"), ..KindSettings::default() };
@@ -67,6 +83,13 @@ impl Section {
         settings.pull = self.pull.unwrap_or(settings.pull);
         settings.egress = self.egress.unwrap_or(settings.egress);
         settings.trusted_learners = self.trusted_learners.unwrap_or(settings.trusted_learners);
+        let count = |given: Option<u16>| usize::from(given.unwrap_or(0));
+        let pool =
+            PoolSettings { capacity: count(self.pool.capacity), reserved: count(self.pool.reserved), initial: count(self.pool.initial) };
+        if pool.capacity > 0 && pool.reserved.max(pool.initial) > pool.capacity {
+            return Err(("kind.pool.reserved", format!("more than kind.pool.capacity ({})", pool.capacity)));
+        }
+        settings.pool = pool;
         Ok(settings)
     }
 }

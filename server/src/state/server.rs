@@ -3,14 +3,17 @@
 use crate::app::audit::AuditQueue;
 use crate::app::keys::Keys;
 use crate::app::{App, Labs, Parts, Settings, scan};
-use crate::config::Config;
+use crate::config::{Config, Engine};
 use crate::gateway::listener::{self, ConnectionLimits};
 use crate::gateway::{Gateway, Limits, Tls, tools::Tools};
 use crate::state::{SystemClock, SystemRandom, edge, files};
 use crate::web;
 use anyhow::{Context, bail};
 use machinery::Clock;
-use provision::SandboxProvisioner;
+use provision::{
+    Provisioner, SandboxProvisioner,
+    kind::{Edge, KindProvisioner, KindSettings, PoolSettings, Warm},
+};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,6 +36,8 @@ pub struct Server {
     tasks: Vec<JoinHandle<()>>,
     audit: JoinHandle<()>,
     database: Database,
+    /// Keeps idle real clusters ready.
+    _warm: Option<Warm>,
     /// Held for as long as the server runs: two servers on one data folder would break each other's clusters.
     _lock: std::fs::File,
 }
@@ -112,12 +117,23 @@ impl Server {
         let store: Arc<dyn Store> = Arc::new(database.clone());
         let course = Labs::new(catalogue.clone());
         let specs: Vec<_> = crate::app::Course::labs(&course).iter().map(|plan| plan.cluster.clone()).collect();
+        let real = match config.engine {
+            Engine::Sandbox => None,
+            Engine::Kind => Some(real_clusters(&config.kind, &clock, &random, &*store).await?),
+        };
+        // Idle clusters are those of the first lab.
+        let pooled = real.as_ref().filter(|_| config.kind.pool != PoolSettings::default());
+        let warm = pooled.zip(specs.first()).map(|(real, spec)| real.keep_warm(spec.clone()));
+        let engine: Arc<dyn Provisioner> = match real {
+            Some(real) => Arc::new(real),
+            None => Arc::new(SandboxProvisioner::new(sandbox.clone())),
+        };
         let app = App::new(Parts {
             store: store.clone(),
             clock: clock.clone(),
             random: random.clone(),
             course: Arc::new(course),
-            engine: Arc::new(SandboxProvisioner::new(sandbox.clone())),
+            engine,
             scanner: Arc::new(scan::CatalogueScanner(images)),
             jails: Arc::new(jails),
             keys,
@@ -155,7 +171,7 @@ impl Server {
             tokio::spawn(app.clone().reap(stop.clone())),
             tokio::spawn(tidy),
         ];
-        Ok(Self { app, public_url, gateway_url, first_admin, stop, tasks, audit, database, _lock: lock })
+        Ok(Self { app, public_url, gateway_url, first_admin, stop, tasks, audit, database, _warm: warm, _lock: lock })
     }
 
     /// No new requests; open ones may end; what is queued is written.
@@ -169,6 +185,29 @@ impl Server {
         let _ = tokio::time::timeout(std::time::Duration::from_secs(5), self.audit).await;
         self.database.close().await;
     }
+}
+
+/// Docker, without what a server that died has left in it.
+async fn real_clusters(
+    settings: &KindSettings,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<dyn edge::Random>,
+    store: &dyn Store,
+) -> anyhow::Result<KindProvisioner> {
+    let (clock, random) = (clock.clone(), random.clone());
+    let edge = Edge { now: Arc::new(move || clock.now()), random: Arc::new(move || u64::from_le_bytes(edge::bytes(&*random))) };
+    let engine = KindProvisioner::connect(settings.clone(), edge).await.context("real clusters (engine = \"kind\")")?;
+    let mut known = std::collections::BTreeSet::new();
+    for id in engine.list().await? {
+        if store.attempt(&id).await?.is_some_and(|attempt| !attempt.cluster_gone) {
+            known.insert(id);
+        }
+    }
+    let reaped = engine.reap(&known).await.context("cannot remove what an earlier server left in Docker")?;
+    if !reaped.clusters.is_empty() {
+        tracing::warn!(clusters = ?reaped.clusters, "removed clusters that belong to no attempt");
+    }
+    Ok(engine)
 }
 
 /// Held until the process ends, however it ends.

@@ -47,7 +47,8 @@ mod tests {
 
     #[test]
     fn subnets() {
-        let rows: &[(&str, u8, &[&str], u64, Option<&str>)] = &[
+        type Row<'a> = (&'a str, u8, &'a [&'a str], u64, Option<&'a str>);
+        let rows: &[Row] = &[
             ("10.201.0.0/16", 28, &[], 0, Some("10.201.0.0/28")),
             ("10.201.0.0/16", 28, &[], 4095, Some("10.201.255.240/28")),
             ("10.201.0.0/16", 28, &[], 4096, Some("10.201.0.0/28")),
@@ -79,7 +80,8 @@ mod tests {
 
     #[test]
     fn ports() {
-        let rows: &[(RangeInclusive<u16>, &[u16], u64, Option<u16>)] = &[
+        type Row<'a> = (RangeInclusive<u16>, &'a [u16], u64, Option<u16>);
+        let rows: &[Row] = &[
             (21_000..=21_002, &[], 0, Some(21_000)),
             (21_000..=21_002, &[], 5, Some(21_002)),
             (21_000..=21_002, &[21_002], 5, Some(21_000)),
