@@ -198,6 +198,8 @@ async fn guard(desk: &Desk) {
             "/api/v1/namespaces/kube-system/serviceaccounts/daemon-set-controller/token".to_owned(),
             json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}),
         ),
+        (Method::POST, "/api/v1/namespaces/kube-system/secrets".to_owned(), json!({"metadata": {"name": "s"}})),
+        (Method::PUT, "/api/v1/namespaces/kube-system/configmaps/kube-proxy".to_owned(), json!({"metadata": {"name": "kube-proxy"}})),
         (Method::DELETE, "/apis/apiregistration.k8s.io/v1/apiservices/v1.admissionregistration.k8s.io".to_owned(), Value::Null),
     ];
     for user in [learner(), UserInfo::service_account("ids", "trainer")] {
@@ -211,6 +213,23 @@ async fn guard(desk: &Desk) {
     let (code, answer) =
         desk.ask(learner(), Method::DELETE, "/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy", &Value::Null).await;
     assert!(code == 422 && answer["message"].as_str().unwrap_or_default().contains("stay as they are"), "{code} {answer}");
+
+    let request = json!({"metadata": {"name": "me"}, "spec": {"request": "LS0t", "usages": ["client auth"],
+        "signerName": "kubernetes.io/kube-apiserver-client-kubelet"}});
+    let (code, answer) = desk.ask(learner(), Method::POST, "/apis/certificates.k8s.io/v1/certificatesigningrequests", &request).await;
+    assert!(code == 422, "{code} {answer}");
+
+    // The cluster's own pods come again, exactly as they were.
+    for label in ["k8s-app%3Dkube-proxy", "k8s-app%3Dkube-dns"] {
+        let pods = format!("/api/v1/namespaces/kube-system/pods?labelSelector={label}");
+        let old = desk.get(&pods).await["items"][0]["metadata"]["name"].as_str().unwrap().to_owned();
+        assert_eq!(desk.ask(learner(), Method::DELETE, &format!("/api/v1/namespaces/kube-system/pods/{old}"), &Value::Null).await.0, 200);
+        desk.until("the pod's successor", &pods, |pods| {
+            let items = pods["items"].as_array().cloned().unwrap_or_default();
+            items.iter().any(|pod| pod["metadata"]["name"] != old.as_str() && is_ready(pod))
+        })
+        .await;
+    }
 
     // The lab's device plugin gets its pod; the same with a command of the learner's own does not.
     let plugin = |name: &str, command: Value| {

@@ -1,12 +1,10 @@
 //! `cordon doctor`: what this machine can run, and why not.
 
 use crate::cli::{print, serve::Place};
+use crate::config::{Config, Engine};
 use crate::state::{programs, server::jail_config};
 use clap::{Args, ValueEnum};
-use provision::{
-    Capabilities, SandboxProvisioner,
-    kind::{KindSettings, preflight},
-};
+use provision::{Capabilities, SandboxProvisioner, kind::preflight};
 use serde::Serialize;
 use std::process::ExitCode;
 
@@ -48,7 +46,7 @@ fn line(what: &str, good: impl Into<Option<bool>>, says: impl Into<String>, help
 
 /// Exit code 1 where labs cannot be done at all.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let (engine, docker) = kind(&arguments.place.read_config()?.kind).await;
+    let (engine, docker) = kind(&arguments.place.read_config()?).await;
     let sections = tokio::task::spawn_blocking(|| vec![engines(engine), docker, shell(), tools(), hardware()]).await?;
     match arguments.format {
         Format::Json => print(serde_json::to_string_pretty(&sections)?),
@@ -76,14 +74,16 @@ fn show(sections: &[Section]) {
 }
 
 /// Whether real clusters can run here, in one line for the engines and with everything that was looked at.
-async fn kind(settings: &KindSettings) -> (Line, Section) {
+async fn kind(config: &Config) -> (Line, Section) {
+    let settings = &config.kind;
     let verdicts = match provision::kind::examine(settings).await {
         Ok(verdicts) => verdicts,
         Err(error) => vec![preflight::Verdict::fatal("Docker", crate::app::error::chain(&error), "")],
     };
     let (good, says) = match preflight::fatal(&verdicts) {
         Some(why) => (false, why),
-        None => (true, format!("real clusters of {}; labs of this version use the sandbox", settings.image)),
+        None if config.engine == Engine::Kind => (true, format!("real clusters of {}", settings.image)),
+        None => (true, format!("real clusters of {}, where the configuration says engine = \"kind\"", settings.image)),
     };
     let lines = verdicts.into_iter().map(|verdict| {
         let good = match verdict.grade {
@@ -152,10 +152,10 @@ fn tools() -> Section {
         },
     };
     let docker = match programs::find("docker") {
-        None => line("Docker", None, "not installed; nothing in this version needs it", ""),
+        None => line("Docker", None, "not installed; only real clusters need it", ""),
         Some(path) => match programs::output(&path, &["version", "--format", "{{.Server.Version}}"]) {
-            Some(version) => line("Docker", None, format!("{}; nothing in this version needs it", version.trim()), ""),
-            None => line("Docker", None, "installed, but its daemon does not answer; nothing in this version needs it", ""),
+            Some(version) => line("Docker", None, format!("{}; only real clusters need it", version.trim()), ""),
+            None => line("Docker", None, "installed, but its daemon does not answer; only real clusters need it", ""),
         },
     };
     let bwrap = match programs::find("bwrap").and_then(|path| programs::output(&path, &["--version"])) {

@@ -112,6 +112,11 @@ impl Server {
             keep_audit: config.keep_audit,
             clusters_per_user: config.clusters_per_user,
             clusters: config.clusters,
+            start_limit: match config.engine {
+                Engine::Sandbox => Settings::default().start_limit,
+                // A first start may have to fetch the node image; each stage has a limit of its own.
+                Engine::Kind => std::time::Duration::from_secs(900),
+            },
             ..Settings::default()
         };
         let store: Arc<dyn Store> = Arc::new(database.clone());

@@ -11,7 +11,7 @@
 //! conditions match, at an address where nobody answers, with `failurePolicy: Deny`
 //! (<https://kubernetes.io/docs/reference/access-authn-authz/authorization/#using-configuration-file-for-authorization>).
 
-use crate::kind::{kubeadm::GUARD_FOLDER, settings::DevicePlugin};
+use crate::kind::{kubeadm::GUARD_FOLDER, objects::text, settings::DevicePlugin};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -26,6 +26,15 @@ pub const CLOSED: &str = "this request leads around the guard between pods and t
     the operator can open it with kind.trusted_learners";
 
 const KUBELET_PLUGINS: &str = "/var/lib/kubelet/device-plugins";
+
+const WHY: &str = "a node of a kind cluster is root on the host, so pods may not reach it";
+const PROVISIONER: &str = "system:serviceaccount:local-path-storage:local-path-provisioner-service-account";
+/// Where a pod finds its account's token.
+const TOKENS: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+/// Of a container `c`: nothing beside its command runs in it, and nothing else is loaded into that.
+const QUIET: &str = "!has(c.lifecycle) && !has(c.envFrom) && (!has(c.env) || c.env.all(e, !e.name.startsWith('LD_'))) \
+    && (!has(c.livenessProbe) || !has(c.livenessProbe.exec)) && (!has(c.readinessProbe) || !has(c.readinessProbe.exec)) \
+    && (!has(c.startupProbe) || !has(c.startupProbe.exec))";
 
 /// Who runs the cluster itself: its own components, and kubeadm's certificates (its administrator, and the API server as the
 /// kubelets' client).
@@ -46,17 +55,19 @@ const DOORS: &[(&str, &str)] = &[
         "the identities of the cluster's own components",
         "ra.verb == 'impersonate' && ((ra.resource == 'serviceaccounts' && ra.namespace in ['kube-system', 'local-path-storage']) \
          || (ra.resource == 'users' && (ra.name == 'kubernetes-admin' || ra.name.startsWith('system:'))) \
-         || (ra.resource == 'groups' && ra.name in ['system:masters', 'kubeadm:cluster-admins', 'system:nodes', \
-         'system:serviceaccounts:kube-system', 'system:serviceaccounts:local-path-storage']))",
+         || (ra.resource == 'groups' && (ra.name == 'kubeadm:cluster-admins' || (ra.name.startsWith('system:') \
+         && !(ra.name in ['system:authenticated', 'system:unauthenticated', 'system:serviceaccounts']) \
+         && (!ra.name.startsWith('system:serviceaccounts:') \
+         || ra.name in ['system:serviceaccounts:kube-system', 'system:serviceaccounts:local-path-storage'])))))",
     ),
     (
         "client certificates, which could name any identity",
         "ra.group == 'certificates.k8s.io' && (ra.resource == 'signers' || ra.subresource in ['approval', 'status'])",
     ),
     (
-        "pods and accounts in kube-system",
-        "ra.namespace == 'kube-system' && ra.verb in ['create', 'update', 'patch'] && !(ra.resource in ['daemonsets', 'configmaps', \
-         'services', 'networkpolicies', 'roles', 'rolebindings', 'resourcequotas', 'limitranges', 'poddisruptionbudgets'])",
+        "pods, accounts and configuration in kube-system",
+        "ra.namespace == 'kube-system' && ra.verb in ['create', 'update', 'patch'] && !(ra.resource in ['daemonsets', 'services', \
+         'networkpolicies', 'roles', 'rolebindings', 'resourcequotas', 'limitranges', 'poddisruptionbudgets'])",
     ),
     ("processes in kube-system", "ra.namespace == 'kube-system' && ra.resource == 'pods' && ra.subresource in ['exec', 'attach']"),
     (
@@ -128,88 +139,39 @@ pub fn learners_binding() -> Value {
     })
 }
 
-/// Policies and their bindings. `system` are the DaemonSets in kube-system that the cluster itself is made of.
-pub fn policies(system: &[String], plugins: &[DevicePlugin]) -> Vec<Value> {
-    let daemon_set_controller = "request.userInfo.username == 'system:serviceaccount:kube-system:daemon-set-controller'";
-    let provisioner = "system:serviceaccount:local-path-storage:local-path-provisioner-service-account";
-    let owned = |names: &str| {
-        format!(
-            "{daemon_set_controller} && has(object.metadata.ownerReferences) && object.metadata.ownerReferences.exists(o, \
-             has(o.controller) && o.controller && o.kind == 'DaemonSet' && {names})"
-        )
-    };
-    let system = list(system.iter());
-    let named = list(plugins.iter().map(|plugin| format!("{}/{}", plugin.namespace, plugin.name)));
-    let images = list(plugins.iter().map(|plugin| plugin.image.clone()));
-    let plugin = format!(
-        "{owner} && !has(object.spec.initContainers) && object.spec.containers.all(c, c.image in {images} && !has(c.command) \
-         && !has(c.lifecycle) && !has(c.livenessProbe) && !has(c.readinessProbe) && !has(c.startupProbe) && !has(c.envFrom) \
-         && (!has(c.env) || c.env.all(e, !e.name.startsWith('LD_')))) \
-         && (!has(object.spec.volumes) || object.spec.volumes.all(v, has(v.projected) \
-         || (has(v.hostPath) && v.hostPath.path == '{KUBELET_PLUGINS}')))",
-        owner = owned(&format!("(request.namespace + '/' + o.name) in {named}")),
-    );
-    let containers = "object.spec.containers + (has(object.spec.initContainers) ? object.spec.initContainers : []) \
-        + (has(object.spec.ephemeralContainers) ? object.spec.ephemeralContainers : [])";
-    let no_host = |field: &str| format!("!has(object.spec.{field}) || !object.spec.{field}");
-    let capabilities = "['AUDIT_WRITE', 'CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'FSETID', 'KILL', 'MKNOD', 'NET_BIND_SERVICE', 'SETFCAP', \
-        'SETGID', 'SETPCAP', 'SETUID', 'SYS_CHROOT']";
-    let why = "a node of a kind cluster is root on the host, so pods may not reach it";
-    let pods = [
-        (
-            "variables.plugin || variables.all.all(c, !has(c.securityContext) || !has(c.securityContext.privileged) || !c.securityContext.privileged)".to_owned(),
-            "privileged containers are refused",
-        ),
-        (
-            "variables.plugin || !has(object.spec.volumes) || object.spec.volumes.all(v, !has(v.hostPath))".to_owned(),
-            "hostPath volumes are refused",
-        ),
-        (
-            format!("({}) && ({}) && ({})", no_host("hostNetwork"), no_host("hostPID"), no_host("hostIPC")),
-            "hostNetwork, hostPID and hostIPC are refused",
-        ),
-        (
-            format!(
-                "variables.all.all(c, !has(c.securityContext) || !has(c.securityContext.capabilities) || !has(c.securityContext.capabilities.add) \
-                 || c.securityContext.capabilities.add.all(n, n in {capabilities}))"
-            ),
-            "capabilities beyond those of the Pod Security level baseline are refused",
-        ),
-        (
-            "variables.all.all(c, !has(c.securityContext) || !has(c.securityContext.procMount) || c.securityContext.procMount == 'Default')".to_owned(),
-            "an unmasked /proc is refused",
-        ),
-    ];
-    let pods: Vec<Value> = pods.map(|(expression, what)| json!({"expression": expression, "message": format!("{what}: {why}")})).into();
-    let mut objects = policy(
-        "cordon-pods",
-        &[rule("", &["pods"], &["CREATE"]), rule("", &["pods/ephemeralcontainers"], &["UPDATE"])],
-        &[
-            ("not-of-a-kubelet", "!('system:nodes' in request.userInfo.groups)".to_owned()),
-            ("not-of-the-cluster", format!("!(request.namespace == 'kube-system' && {})", owned(&format!("o.name in {system}")))),
-            ("not-of-storage", format!("request.userInfo.username != '{provisioner}'")),
-        ],
-        &json!([{"name": "all", "expression": containers}, {"name": "plugin", "expression": plugin}]),
-        &Value::from(pods),
-    );
+/// Policies and their bindings. `own` are the DaemonSets and Deployments that the cluster itself is made of, as they are: their pods
+/// pass by being exactly those, since a learner's webhook may change any pod on its way.
+pub fn policies(own: &[Value], plugins: &[DevicePlugin]) -> Vec<Value> {
+    let mut objects = pods(own, plugins);
     objects.extend(policy(
         "cordon-volumes",
         &[rule("", &["persistentvolumes"], &["CREATE"])],
         &[(
             "not-of-a-provisioner",
-            format!("!(request.userInfo.username in ['{provisioner}', 'system:serviceaccount:kube-system:persistent-volume-binder'])"),
+            format!("!(request.userInfo.username in ['{PROVISIONER}', 'system:serviceaccount:kube-system:persistent-volume-binder'])"),
         )],
         &json!([]),
         &json!([{
             "expression": "!has(object.spec.hostPath) && !has(object.spec.local)",
-            "message": format!("volumes on the node's disk are refused: {why}"),
+            "message": format!("volumes on the node's disk are refused: {WHY}"),
         }]),
     ));
+    objects.extend(policy(
+        "cordon-certificates",
+        &[rule("certificates.k8s.io", &["certificatesigningrequests"], &["CREATE"])],
+        &[("not-of-a-kubelet", "!('system:nodes' in request.userInfo.groups)".to_owned())],
+        &json!([]),
+        &json!([{
+            "expression": "!object.spec.signerName.startsWith('kubernetes.io/')",
+            "message": "certificates of the cluster's own signers are refused: they could name any identity",
+        }]),
+    ));
+    let sets = own.iter().filter(|workload| workload["kind"] == "DaemonSet").map(|set| text(set, "/metadata/name"));
     objects.extend(policy(
         "cordon-system",
         &[rule("apps", &["daemonsets"], &["UPDATE", "DELETE"])],
         &[
-            ("of-the-cluster", format!("request.namespace == 'kube-system' && oldObject.metadata.name in {system}")),
+            ("of-the-cluster", format!("request.namespace == 'kube-system' && oldObject.metadata.name in {}", list(sets))),
             (
                 "by-a-learner",
                 "!request.userInfo.groups.exists(g, g in ['system:masters', 'kubeadm:cluster-admins', \
@@ -223,10 +185,133 @@ pub fn policies(system: &[String], plugins: &[DevicePlugin]) -> Vec<Value> {
     objects
 }
 
+fn pods(own: &[Value], plugins: &[DevicePlugin]) -> Vec<Value> {
+    let controller = |kind: &str| match kind {
+        "DaemonSet" => "system:serviceaccount:kube-system:daemon-set-controller",
+        _ => "system:serviceaccount:kube-system:replicaset-controller",
+    };
+    let system: Vec<String> = own
+        .iter()
+        .map(|workload| {
+            let template = &workload["spec"]["template"]["spec"];
+            format!(
+                "(request.namespace == {} && request.userInfo.username == '{}' && object.spec.serviceAccountName == {} && {} && {} \
+                 && !has(object.spec.ephemeralContainers))",
+                quoted(text(workload, "/metadata/namespace")),
+                controller(text(workload, "/kind")),
+                quoted(text(template, "/serviceAccountName")),
+                same_containers("containers", template),
+                same_containers("initContainers", template),
+            )
+        })
+        .collect();
+    let plugin: Vec<String> = plugins
+        .iter()
+        .map(|plugin| {
+            format!(
+                "(request.namespace == {} && request.userInfo.username == '{}' && has(object.metadata.ownerReferences) \
+                 && object.metadata.ownerReferences.exists(o, has(o.controller) && o.controller && o.kind == 'DaemonSet' && o.name == {}) \
+                 && !has(object.spec.initContainers) && !has(object.spec.ephemeralContainers) \
+                 && object.spec.containers.all(c, c.image == {} && !has(c.command) && {QUIET} \
+                 && (!has(c.volumeMounts) || c.volumeMounts.all(m, m.mountPath in ['{KUBELET_PLUGINS}', '{TOKENS}']))) \
+                 && (!has(object.spec.volumes) || object.spec.volumes.all(v, !has(v.hostPath) || v.hostPath.path == '{KUBELET_PLUGINS}')))",
+                quoted(&plugin.namespace),
+                controller("DaemonSet"),
+                quoted(&plugin.name),
+                quoted(&plugin.image),
+            )
+        })
+        .collect();
+    let any = |all: &[String]| if all.is_empty() { "false".to_owned() } else { all.join(" || ") };
+    let variables = json!([
+        {"name": "all", "expression": "object.spec.containers + (has(object.spec.initContainers) ? object.spec.initContainers : []) \
+            + (has(object.spec.ephemeralContainers) ? object.spec.ephemeralContainers : [])"},
+        {"name": "system", "expression": any(&system)},
+        {"name": "plugin", "expression": any(&plugin)},
+        {"name": "storage", "expression": format!("request.namespace == 'local-path-storage' && request.userInfo.username == '{PROVISIONER}'")},
+    ]);
+    let context = |field: &str| format!("has(c.securityContext) && has(c.securityContext.{field})");
+    let no_host = |field: &str| format!("(!has(object.spec.{field}) || !object.spec.{field})");
+    let capabilities = "['AUDIT_WRITE', 'CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'FSETID', 'KILL', 'MKNOD', 'NET_BIND_SERVICE', 'SETFCAP', \
+        'SETGID', 'SETPCAP', 'SETUID', 'SYS_CHROOT']";
+    let rules = [
+        (
+            "!(request.namespace in ['kube-system', 'local-path-storage']) || variables.system || variables.plugin || variables.storage"
+                .to_owned(),
+            "pods in the cluster's own namespaces are refused",
+        ),
+        (
+            format!(
+                "variables.system || variables.plugin || variables.all.all(c, !({}) || !c.securityContext.privileged)",
+                context("privileged")
+            ),
+            "privileged containers are refused",
+        ),
+        (
+            "variables.system || variables.plugin || !has(object.spec.volumes) || object.spec.volumes.all(v, !has(v.hostPath) \
+             || (variables.storage && v.hostPath.path.startsWith('/var/local-path-provisioner')))"
+                .to_owned(),
+            "hostPath volumes are refused",
+        ),
+        (
+            format!("variables.system || ({} && {} && {})", no_host("hostNetwork"), no_host("hostPID"), no_host("hostIPC")),
+            "hostNetwork, hostPID and hostIPC are refused",
+        ),
+        (
+            format!(
+                "variables.system || variables.all.all(c, !({} && has(c.securityContext.capabilities.add)) \
+                 || c.securityContext.capabilities.add.all(n, n in {capabilities}))",
+                context("capabilities")
+            ),
+            "capabilities beyond those of the Pod Security level baseline are refused",
+        ),
+        (
+            format!("variables.all.all(c, !({}) || c.securityContext.procMount == 'Default')", context("procMount")),
+            "an unmasked /proc is refused",
+        ),
+    ];
+    let rules = rules.map(|(expression, what)| json!({"expression": expression, "message": format!("{what}: {WHY}")}));
+    policy(
+        "cordon-pods",
+        &[rule("", &["pods"], &["CREATE"]), rule("", &["pods/ephemeralcontainers"], &["UPDATE"])],
+        // A kubelet only mirrors what its node's own files say.
+        &[("not-of-a-kubelet", "!('system:nodes' in request.userInfo.groups)".to_owned())],
+        &variables,
+        &Value::from(Vec::from(rules)),
+    )
+}
+
+/// In CEL: these containers are those of the template, with nothing that runs or loads something else.
+fn same_containers(field: &str, template: &Value) -> String {
+    let wanted = template[field].as_array().cloned().unwrap_or_default();
+    if wanted.is_empty() {
+        return format!("!has(object.spec.{field})");
+    }
+    let mut parts = vec![format!("has(object.spec.{field}) && object.spec.{field}.size() == {}", wanted.len())];
+    for (index, container) in wanted.iter().enumerate() {
+        let strings = |field: &str| list(container[field].as_array().into_iter().flatten().filter_map(Value::as_str));
+        let mounts = container["volumeMounts"].as_array().into_iter().flatten().map(|mount| text(mount, "/mountPath"));
+        parts.push(format!(
+            "[object.spec.{field}[{index}]].all(c, c.image == {} && (has(c.command) ? c.command : []) == {} \
+             && (has(c.args) ? c.args : []) == {} && {QUIET} \
+             && (!has(c.volumeMounts) || c.volumeMounts.all(m, m.mountPath in {})))",
+            quoted(text(container, "/image")),
+            strings("command"),
+            strings("args"),
+            list(mounts.chain([TOKENS])),
+        ));
+    }
+    parts.join(" && ")
+}
+
 /// A list of strings in CEL.
-fn list(items: impl Iterator<Item = impl AsRef<str>>) -> String {
-    let quoted: Vec<String> = items.map(|item| format!("'{}'", item.as_ref().replace(['\'', '\\'], ""))).collect();
-    format!("[{}]", quoted.join(", "))
+fn list<'a>(items: impl Iterator<Item = &'a str>) -> String {
+    format!("[{}]", items.map(quoted).collect::<Vec<_>>().join(", "))
+}
+
+/// A string in CEL, whose escapes are those of JSON and more.
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
 }
 
 fn rule(group: &str, resources: &[&str], operations: &[&str]) -> Value {

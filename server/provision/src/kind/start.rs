@@ -70,11 +70,12 @@ impl Start<'_> {
         let mut init = Init(None);
         let api = stages.run(stage::CONTROL_PLANE, self.control_plane(&nodes, &version, &token, port, &mut init)).await?;
         let places = Places::new(&api);
-        let system = stages.run(stage::POD_NETWORK, init.alongside(self.pod_network(&nodes, &places))).await?;
-        stages.run(stage::STORAGE, init.alongside(self.storage(&nodes, &places, &system))).await?;
+        stages.run(stage::POD_NETWORK, init.alongside(self.pod_network(&nodes, &places))).await?;
+        stages.run(stage::STORAGE, init.alongside(self.storage(&nodes, &places))).await?;
         stages
             .run(stage::READY, async {
                 init.finish().await?;
+                self.guard(&api, &places).await?;
                 self.workers(&nodes).await?;
                 self.ready(&nodes, &api).await
             })
@@ -241,28 +242,41 @@ impl Start<'_> {
         objects::manifest(&yaml, PODS).map_err(|why| StageError::Other(format!("{path} in the node image cannot be read: {why}")))
     }
 
-    /// The image's own pod network; gives the names of the DaemonSets that the cluster is made of.
-    async fn pod_network(&self, nodes: &[Node], places: &Places<'_>) -> Result<Vec<String>, StageError> {
-        let mut system = vec!["kube-proxy".to_owned()];
+    /// The image's own pod network.
+    async fn pod_network(&self, nodes: &[Node], places: &Places<'_>) -> Result<(), StageError> {
         for mut object in self.file(&nodes[0], "/kind/manifests/default-cni.yaml").await? {
             if text(&object, "/kind") == "DaemonSet" {
-                system.push(text(&object, "/metadata/name").to_owned());
                 control_plane_endpoint(&mut object, &format!("{}:6443", nodes[0].container));
             }
             places.apply(&object).await?;
         }
-        Ok(system)
+        Ok(())
     }
 
-    async fn storage(&self, nodes: &[Node], places: &Places<'_>, system: &[String]) -> Result<(), StageError> {
+    async fn storage(&self, nodes: &[Node], places: &Places<'_>) -> Result<(), StageError> {
         for object in self.file(&nodes[0], "/kind/manifests/default-storage.yaml").await? {
             places.apply(&object).await?;
         }
-        let mut own = vec![guard::learners_binding()];
-        if !self.settings.trusted_learners {
-            own.extend(guard::policies(system, &self.settings.device_plugins));
+        Ok(())
+    }
+
+    /// When everything that the cluster is made of is there: the guard lets exactly that pass.
+    async fn guard(&self, api: &Api, places: &Places<'_>) -> Result<(), StageError> {
+        places.apply(&guard::learners_binding()).await?;
+        if self.settings.trusted_learners {
+            return Ok(());
         }
-        for object in own {
+        let mut own = Vec::new();
+        for namespace in ["kube-system", "local-path-storage"] {
+            for (plural, kind) in [("daemonsets", "DaemonSet"), ("deployments", "Deployment")] {
+                let list = api.get(&format!("/apis/apps/v1/namespaces/{namespace}/{plural}")).await?;
+                for mut workload in list["items"].as_array().cloned().unwrap_or_default() {
+                    workload["kind"] = json!(kind);
+                    own.push(workload);
+                }
+            }
+        }
+        for object in guard::policies(&own, &self.settings.device_plugins) {
             places.apply(&object).await?;
         }
         Ok(())
