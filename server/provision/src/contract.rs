@@ -20,6 +20,7 @@ pub struct Capabilities {
     pub engine: EngineKind,
     /// True where nodes, GPUs and processes are simulated; the page and the API then say so.
     pub simulated: bool,
+    /// Whether a state can be brought back. Of a real cluster that is its objects, and not what containers wrote to their disks.
     pub snapshots: bool,
     pub network_policy_enforced: bool,
     pub gpus: GpuSupport,

@@ -107,6 +107,7 @@ async fn a_learners_cluster() {
     };
     identities(&desk).await;
     guard(&desk).await;
+    changed_on_the_way(&desk).await;
     reachability(&desk).await;
     upgrades(&desk).await;
     rest_and_snapshots(&desk).await;
@@ -261,6 +262,51 @@ async fn guard(desk: &Desk) {
         assert_eq!(desk.ask(learner(), Method::DELETE, &format!("{sets}/{name}"), &Value::Null).await.0, 200);
         desk.until("its end", &format!("{sets}/{name}"), |set| set["code"] == 404).await;
     }
+}
+
+/// A learner's webhook may change pods that the cluster's own controllers make: what is not exactly as it should be does not pass.
+async fn changed_on_the_way(desk: &Desk) {
+    let controller = || UserInfo::service_account("kube-system", "daemon-set-controller");
+    let set = desk.get("/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy").await;
+    let mut genuine = set["spec"]["template"].clone();
+    genuine["metadata"]["name"] = json!("as-it-is");
+    // No node takes it: a second kube-proxy is not what is tested.
+    genuine["spec"]["nodeSelector"] = json!({"none": "such"});
+    let pods = "/api/v1/namespaces/kube-system/pods";
+    let (code, answer) = desk.ask(controller(), Method::POST, pods, &genuine).await;
+    assert_eq!(code, 201, "{answer}");
+    let changes = [
+        ("/spec/containers/0/image", json!("busybox:1.37")),
+        ("/spec/containers/0/command", json!(["sh"])),
+        ("/spec/containers/0/args", json!(["more"])),
+        ("/spec/containers/0/env", json!([{"name": "LD_PRELOAD", "value": "/tmp/x.so"}])),
+        ("/spec/containers/0/lifecycle", json!({"postStart": {"exec": {"command": ["sh"]}}})),
+        ("/spec/containers/0/livenessProbe", json!({"exec": {"command": ["sh"]}})),
+        ("/spec/containers/0/volumeMounts", json!([{"name": "xtables-lock", "mountPath": "/usr/local/bin"}])),
+        ("/spec/initContainers", json!([{"name": "i", "image": "busybox:1.37"}])),
+        ("/spec/serviceAccountName", json!("default")),
+    ];
+    for (pointer, value) in changes {
+        let mut pod = genuine.clone();
+        pod["metadata"]["name"] = json!("changed");
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        pod.pointer_mut(parent).unwrap()[key] = value;
+        if pointer.ends_with("serviceAccountName") {
+            pod["spec"].as_object_mut().unwrap().remove("serviceAccount");
+        }
+        let (code, answer) = desk.ask(controller(), Method::POST, pods, &pod).await;
+        assert!(code == 422 && answer.to_string().contains("root on the host"), "{pointer}: {code} {answer}");
+    }
+    // And the same pod from anybody else's hand, or elsewhere.
+    for (user, pods) in
+        [(UserInfo::service_account("kube-system", "job-controller"), pods), (controller(), "/api/v1/namespaces/guard/pods")]
+    {
+        let mut pod = genuine.clone();
+        pod["metadata"]["name"] = json!("elsewhere");
+        let code = desk.ask(user, Method::POST, pods, &pod).await.0;
+        assert!(code == 422 || code == 403, "{pods}: {code}");
+    }
+    assert_eq!(desk.ask(learner(), Method::DELETE, &format!("{pods}/as-it-is"), &Value::Null).await.0, 200);
 }
 
 /// Real connections from pods.

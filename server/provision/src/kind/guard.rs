@@ -341,3 +341,57 @@ fn policy(name: &str, rules: &[Value], conditions: &[(&str, String)], variables:
         }),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> Vec<Value> {
+        let containers = json!([{"name": "c", "image": "proxy:1", "command": ["/proxy", "--node=$(NODE_NAME)"],
+            "volumeMounts": [{"name": "m", "mountPath": "/lib/modules"}]}]);
+        vec![json!({"kind": "DaemonSet", "metadata": {"name": "kube-proxy", "namespace": "kube-system"},
+            "spec": {"template": {"spec": {"serviceAccountName": "kube-proxy", "containers": containers}}}})]
+    }
+
+    /// What a real API server makes of all this, the suite on real containers asks it.
+    #[test]
+    fn the_clusters_own_pods_are_named_to_the_last_word() {
+        let text = Value::from(policies(&own(), &[])).to_string().replace("\\\"", "\"");
+        for words in [
+            r#"c.image == "proxy:1""#,
+            r#"== ["/proxy", "--node=$(NODE_NAME)"]"#,
+            r#"m.mountPath in ["/lib/modules", "/var/run/secrets/kubernetes.io/serviceaccount"]"#,
+            r#"object.spec.serviceAccountName == "kube-proxy""#,
+            "!has(object.spec.initContainers)",
+            r#"oldObject.metadata.name in ["kube-proxy"]"#,
+        ] {
+            assert!(text.contains(words), "{words}");
+        }
+    }
+
+    #[test]
+    fn nothing_passes_where_nothing_is_named() {
+        let objects = policies(&[], &[]);
+        let variables = &objects[0]["spec"]["variables"];
+        assert_eq!((&variables[1]["expression"], &variables[2]["expression"]), (&json!("false"), &json!("false")));
+        let bound: Vec<&str> = objects.iter().map(|object| text(object, "/metadata/name")).collect();
+        assert_eq!(bound, ["cordon-pods", "cordon-volumes", "cordon-certificates", "cordon-system"].map(|name| [name, name]).concat());
+    }
+
+    #[test]
+    fn names_cannot_leave_their_quotes() {
+        assert_eq!(list(["a", "b\"] || true || [\""].into_iter()), r#"["a", "b\"] || true || [\""]"#);
+        assert_eq!(list(std::iter::empty()), "[]");
+    }
+
+    #[test]
+    fn the_files_are_one_configuration() {
+        let files = files();
+        let (text, mode) = &files[&format!("{GUARD_FOLDER}/authorization.yaml")];
+        let parsed: Value = serde_json::from_str(text).unwrap();
+        let webhook = &parsed["authorizers"][0]["webhook"];
+        assert_eq!((*mode, &webhook["failurePolicy"]), (0o600, &json!("Deny")));
+        assert!(files.contains_key(webhook["connectionInfo"]["kubeConfigFile"].as_str().unwrap()));
+        assert!(files[&format!("{GUARD_FOLDER}/nobody.conf")].0.contains(CLOSED_DOOR));
+    }
+}
