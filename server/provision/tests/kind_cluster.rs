@@ -5,9 +5,10 @@ mod common;
 use common::{World, not_run, one_node, turn};
 use http::{Method, Request};
 use http_body_util::BodyExt;
-use provision::{Body, Cluster, Probe, ProbeOutcome, Provisioner, UserInfo, kind::KindProvisioner};
+use provision::{Body, Cluster, ClusterSpec, NodeSpec, Probe, ProbeOutcome, Provisioner, UserInfo, kind::KindProvisioner};
 use serde_json::{Value, json};
 use std::{
+    collections::BTreeMap,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     path::PathBuf,
@@ -29,10 +30,14 @@ fn learner() -> UserInfo {
 
 impl Desk {
     async fn new() -> Result<Self, String> {
+        Self::of(&one_node()).await
+    }
+
+    async fn of(spec: &ClusterSpec) -> Result<Self, String> {
         let world = World::new().await?;
         let provisioner = world.provisioner().await;
         let (sender, _) = tokio::sync::mpsc::unbounded_channel();
-        let cluster = provisioner.create("a", &one_node(), sender).await.map_err(|error| format!("{error:?}")).unwrap();
+        let cluster = provisioner.create("a", spec, sender).await.map_err(|error| format!("{error:?}")).unwrap();
         Ok(Self { world, provisioner, cluster })
     }
 
@@ -112,6 +117,46 @@ async fn a_learners_cluster() {
     upgrades(&desk).await;
     rest_and_snapshots(&desk).await;
     sleep(&desk).await;
+    desk.provisioner.delete("a").await.unwrap();
+    assert!(desk.world.left().await.is_empty());
+}
+
+/// A lab that asks for more nodes gets workers; pods reach each other across nodes, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_of_two_nodes() {
+    let _turn = turn().await;
+    let mut spec = one_node();
+    let labels = BTreeMap::from([("example.com/pool".to_owned(), "cpu".to_owned())]);
+    spec.nodes.push(NodeSpec { labels, ..NodeSpec::with_gpus("cpu-node", 0) });
+    let desk = match Desk::of(&spec).await {
+        Ok(desk) => desk,
+        Err(why) => return not_run("a kind cluster of two nodes", &why),
+    };
+    let nodes = desk.get("/api/v1/nodes").await["items"].as_array().cloned().unwrap();
+    let seen: Vec<(&Value, bool, bool)> = nodes
+        .iter()
+        .map(|node| (&node["metadata"]["name"], is_ready(node), node["spec"]["taints"].as_array().is_none_or(Vec::is_empty)))
+        .collect();
+    assert_eq!(seen, [(&json!("cpu-node"), true, true), (&json!("gpu-node"), true, true)]);
+    assert_eq!(nodes[0]["metadata"]["labels"]["example.com/pool"], "cpu");
+    assert!(nodes[1]["metadata"]["labels"]["node-role.kubernetes.io/control-plane"].is_string());
+
+    desk.make("/api/v1/namespaces", json!({"metadata": {"name": "net"}})).await;
+    let pods = "/api/v1/namespaces/net/pods";
+    for (name, node, command) in [("server", "gpu-node", "exec httpd -f -p 8080"), ("client", "cpu-node", "exec sleep 3600")] {
+        let mut pod = pod(name, &["sh", "-c", command]);
+        pod["spec"]["nodeName"] = json!(node);
+        desk.make(pods, pod).await;
+        desk.until(name, &format!("{pods}/{name}"), is_ready).await;
+    }
+    let address = desk.get(&format!("{pods}/server")).await["status"]["podIP"].as_str().unwrap().to_owned();
+    let reached = async { while !matches!(desk.probe("client", &address, 8080, None).await, ProbeOutcome::Connected { .. }) {} };
+    tokio::time::timeout(Duration::from_secs(60), reached).await.expect("pods of two nodes reach each other");
+
+    // Both sleep, and both wake.
+    desk.cluster.sleep().await.unwrap();
+    assert_eq!(desk.get("/api/v1/namespaces/net").await["metadata"]["name"], "net");
+    assert!(matches!(desk.probe("client", &address, 8080, None).await, ProbeOutcome::Connected { .. }));
     desk.provisioner.delete("a").await.unwrap();
     assert!(desk.world.left().await.is_empty());
 }

@@ -75,8 +75,8 @@ impl Start<'_> {
         stages
             .run(stage::READY, async {
                 init.finish().await?;
-                self.guard(&api, &places).await?;
                 self.workers(&nodes).await?;
+                self.guard(&api, &places).await?;
                 self.ready(&nodes, &api).await
             })
             .await?;
@@ -260,7 +260,7 @@ impl Start<'_> {
         Ok(())
     }
 
-    /// When everything that the cluster is made of is there: the guard lets exactly that pass.
+    /// When everything that the cluster is made of is there, and nobody joins any more: the guard lets exactly that pass.
     async fn guard(&self, api: &Api, places: &Places<'_>) -> Result<(), StageError> {
         places.apply(&guard::learners_binding()).await?;
         if self.settings.trusted_learners {
