@@ -173,7 +173,9 @@ impl Cluster for KindCluster {
         let recorded: Vec<Value> = serde_json::from_slice(&bytes).map_err(|error| failed(stage, error))?;
         self.wake().await?;
         let restored = tokio::time::timeout(self.settings.stage_limit, recording::restore(&self.api, &recorded)).await;
-        restored.map_err(|_| failed(stage, StageError::Late(self.settings.stage_limit)))?.map_err(|error| failed(stage, error))
+        restored
+            .map_err(|_| failed(stage, StageError::Late { limit: self.settings.stage_limit, what: "" }))?
+            .map_err(|error| failed(stage, error))
     }
 
     async fn settle(&self, limit: Duration) {

@@ -246,7 +246,8 @@ impl Inner {
     ) -> Result<Arc<KindCluster>, ProvisionError> {
         let start = format!("{:016x}", (self.edge.random)());
         self.starting.lock().insert(start.clone());
-        let stages = stage::Stages { progress, edge: self.edge.clone(), cancel, limit: self.settings.stage_limit };
+        let stages =
+            stage::Stages { progress, edge: self.edge.clone(), cancel, limit: self.settings.stage_limit, waits_for: Mutex::default() };
         let run = start::Start {
             engine: &self.engine,
             settings: &self.settings,

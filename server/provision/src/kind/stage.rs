@@ -27,8 +27,9 @@ pub enum StageError {
     Api(#[from] ApiError),
     #[error("{0}")]
     Other(String),
-    #[error("not done after {} seconds", .0.as_secs())]
-    Late(Duration),
+    /// What was waited for; empty where the stage says it all.
+    #[error("not done after {} seconds{}{what}", .limit.as_secs(), if .what.is_empty() { "" } else { ": " })]
+    Late { limit: Duration, what: &'static str },
     #[error("cancelled")]
     Cancelled,
 }
@@ -40,6 +41,8 @@ pub struct Stages {
     pub edge: Edge,
     pub cancel: CancellationToken,
     pub limit: Duration,
+    /// What the present stage waits for, for whom it takes too long.
+    pub waits_for: parking_lot::Mutex<&'static str>,
 }
 
 impl Stages {
@@ -49,7 +52,7 @@ impl Stages {
             tokio::select! {
                 biased;
                 () = self.cancel.cancelled() => Err(StageError::Cancelled),
-                done = tokio::time::timeout(self.limit, work) => done.unwrap_or(Err(StageError::Late(self.limit))),
+                done = tokio::time::timeout(self.limit, work) => done.unwrap_or_else(|_| Err(StageError::Late { limit: self.limit, what: *self.waits_for.lock() })),
             }
         })
         .await
@@ -62,10 +65,15 @@ impl Stages {
         if self.cancel.is_cancelled() {
             return Err(failed(StageError::Cancelled));
         }
+        *self.waits_for.lock() = "";
         self.tell(stage, false);
         let done = work.await.map_err(failed)?;
         self.tell(stage, true);
         Ok(done)
+    }
+
+    pub fn wait_for(&self, what: &'static str) {
+        *self.waits_for.lock() = what;
     }
 
     fn tell(&self, stage: &str, done: bool) {

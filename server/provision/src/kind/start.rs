@@ -74,8 +74,11 @@ impl Start<'_> {
         stages.run(stage::STORAGE, init.alongside(self.storage(&nodes, &places))).await?;
         stages
             .run(stage::READY, async {
+                stages.wait_for("kubeadm init");
                 init.finish().await?;
+                stages.wait_for("workers that join");
                 self.workers(&nodes).await?;
+                stages.wait_for("the guard");
                 self.guard(&api, &places).await?;
                 self.ready(&nodes, &api).await
             })
@@ -231,6 +234,7 @@ impl Start<'_> {
             let wait = "until [ -s /etc/kubernetes/super-admin.conf ]; do sleep 0.05; done; cat /etc/kubernetes/super-admin.conf";
             let kubeconfig = self.engine.run(&nodes[0].container, &["sh", "-c", wait], b"").await?;
             let api = Api::new(&kubeconfig, port)?;
+            self.stages.wait_for("the API server's /readyz");
             api.until("/readyz", |_| Some(())).await;
             Ok(api)
         })
@@ -311,7 +315,9 @@ impl Start<'_> {
             let path = format!("/api/v1/namespaces/kube-system/secrets/{}", text(secret, "/metadata/name"));
             api.call(http::Method::DELETE, &path, "application/json", Vec::new()).await?;
         }
+        self.stages.wait_for("the account of the namespace default");
         api.until("/api/v1/namespaces/default/serviceaccounts/default", |_| Some(())).await;
+        self.stages.wait_for("nodes that are Ready");
         let count = nodes.len();
         api.watch_until("/api/v1/nodes", |nodes| nodes.len() == count && nodes.iter().all(is_ready)).await;
         Ok(())
@@ -345,9 +351,12 @@ impl Init {
     }
 }
 
-pub fn is_ready(node: &Value) -> bool {
+/// Ready, and pods are let onto it: the taint goes a moment after the condition comes.
+fn is_ready(node: &Value) -> bool {
+    let mut taints = node["spec"]["taints"].as_array().into_iter().flatten();
     let conditions = node["status"]["conditions"].as_array();
-    conditions.is_some_and(|all| all.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True"))
+    let open = !taints.any(|taint| text(taint, "/key").starts_with("node.kubernetes.io/"));
+    open && conditions.is_some_and(|all| all.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True"))
 }
 
 /// kind gives the pod network the address of the API server, which is there before kube-proxy is.
@@ -378,4 +387,29 @@ add FORWARD -o eth0 -m conntrack --ctstate NEW -j DROP
 "
     );
     engine.run(container, &["sh", "-c", &script], b"").await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_ready_when_pods_may_run_on_it() {
+        let node = |status: &str, taint: &str| json!({"spec": {"taints": [{"key": taint}]}, "status": {"conditions": [{"type": "Ready", "status": status}]}});
+        assert!(is_ready(&node("True", "node-role.kubernetes.io/control-plane")));
+        assert!(!is_ready(&node("True", "node.kubernetes.io/not-ready")));
+        assert!(!is_ready(&node("False", "gpu")));
+        assert!(!is_ready(&json!({})));
+    }
+
+    #[test]
+    fn the_pod_network_is_told_where_the_api_server_is() {
+        let mut set = json!({"spec": {"template": {"spec": {"containers": [
+            {"name": "a", "env": [{"name": "CONTROL_PLANE_ENDPOINT", "value": "old"}, {"name": "x", "value": "y"}]}, {"name": "b"},
+        ]}}}});
+        control_plane_endpoint(&mut set, "c:6443");
+        let containers = &set["spec"]["template"]["spec"]["containers"];
+        assert_eq!(containers[0]["env"], json!([{"name": "x", "value": "y"}, {"name": "CONTROL_PLANE_ENDPOINT", "value": "c:6443"}]));
+        assert_eq!(containers[1]["env"], json!([{"name": "CONTROL_PLANE_ENDPOINT", "value": "c:6443"}]));
+    }
 }
