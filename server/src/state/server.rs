@@ -117,7 +117,6 @@ impl Server {
                 // A first start may have to fetch the node image; each stage has a limit of its own.
                 Engine::Kind => std::time::Duration::from_secs(900),
             },
-            ..Settings::default()
         };
         let store: Arc<dyn Store> = Arc::new(database.clone());
         let course = Labs::new(catalogue.clone());
