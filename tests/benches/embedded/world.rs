@@ -140,6 +140,8 @@ impl World {
         let ids: Vec<_> = self.clusters.drain(..).map(|cluster| cluster.id().to_owned()).collect();
         self.sandbox = Sandbox::new(Options { data: None, ..options.clone() }).expect("an empty sandbox");
         self.engine = SandboxProvisioner::new(self.sandbox.clone());
+        // Their tasks take the old clusters down, which is no part of a start.
+        tokio::time::sleep(SETTLE).await;
         let began = now();
         self.sandbox = Sandbox::new(options).expect("the same data folder");
         self.engine = SandboxProvisioner::new(self.sandbox.clone());
