@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// Steps of clusters that run at the same time. They are work for the processors: more of them would only spread over more threads,
 /// and each thread keeps memory of its own.
-static TURNS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from) + 1));
+static TURNS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
 
 /// The controller whose processes move beside the API.
 pub const KUBELET: &str = "kubelet";
