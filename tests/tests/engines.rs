@@ -70,26 +70,7 @@ fn kyverno_enforces_what_kubectl_applies() {
     sandbox.ok("kubectl run q --image=busybox:1.37 -- sleep 60");
 }
 
-const REQUIRED_LABELS: &str = r#"
-apiVersion: templates.gatekeeper.sh/v1
-kind: ConstraintTemplate
-metadata: {name: k8srequiredlabels}
-spec:
-  crd:
-    spec:
-      names: {kind: K8sRequiredLabels}
-      validation:
-        openAPIV3Schema: {type: object, properties: {labels: {type: array, items: {type: string}}}}
-  targets:
-    - target: admission.k8s.gatekeeper.sh
-      rego: |
-        package k8srequiredlabels
-        violation[{"msg": msg}] {
-          wanted := input.parameters.labels[_]
-          not input.review.object.metadata.labels[wanted]
-          msg := sprintf("label %v is missing", [wanted])
-        }
-"#;
+const REQUIRED_LABELS: &str = include_str!("../policy-engines/required-labels.yaml");
 
 fn constraint(action: &str) -> String {
     format!(

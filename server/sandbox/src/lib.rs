@@ -20,6 +20,8 @@ mod template;
 
 pub use apiserver::{Body, Client, Router, Server, UserInfo, refusal};
 pub use cluster::Cluster;
+pub use files::is_snapshot_name;
+pub use machinery::ApiError;
 pub use options::{Options, SandboxError, Time};
 pub use probe::{Probe, ProbeOutcome};
 pub use sandbox::{Listed, Sandbox};

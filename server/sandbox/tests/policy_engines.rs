@@ -246,26 +246,7 @@ fn kyverno_needs_its_rights() {
 
 const TEMPLATES: Gvr = Gvr::new("templates.gatekeeper.sh", "v1", "constrainttemplates");
 
-const REQUIRED_LABELS: &str = "
-apiVersion: templates.gatekeeper.sh/v1
-kind: ConstraintTemplate
-metadata: {name: k8srequiredlabels}
-spec:
-  crd:
-    spec:
-      names: {kind: K8sRequiredLabels}
-      validation:
-        openAPIV3Schema: {type: object, properties: {labels: {type: array, items: {type: string}}}}
-  targets:
-    - target: admission.k8s.gatekeeper.sh
-      rego: |
-        package k8srequiredlabels
-        violation[{\"msg\": msg}] {
-          wanted := input.parameters.labels[_]
-          not input.review.object.metadata.labels[wanted]
-          msg := sprintf(\"label %v is missing\", [wanted])
-        }
-";
+const REQUIRED_LABELS: &str = include_str!("../../../tests/policy-engines/required-labels.yaml");
 
 fn constraint(name: &str, action: &str, rest: &str) -> String {
     format!(

@@ -1,7 +1,7 @@
 //! One learner's cluster: its API behind the gateway, and its sleep.
 
 use crate::{
-    contract::{Body, Cluster, Probe, ProbeOutcome, ProvisionError, UserInfo},
+    contract::{Body, Cluster, Probe, ProbeOutcome, ProvisionError, UserInfo, refusal},
     kind::{
         api::Api,
         docker::{DockerError, Engine, Listed, label},
@@ -15,8 +15,9 @@ use crate::{
     },
 };
 use async_trait::async_trait;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
+use sandbox::{ApiError, is_snapshot_name};
 use serde_json::{Value, json};
 use std::{
     path::PathBuf,
@@ -91,10 +92,7 @@ impl KindCluster {
 
     /// `None`: that is no name of a snapshot.
     fn snapshot_path(&self, name: &str) -> Option<PathBuf> {
-        let good = !name.is_empty()
-            && name.len() <= 63
-            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.');
-        (good && !name.starts_with('.')).then(|| snapshots(&self.settings, &self.names.id).join(format!("{name}.json")))
+        is_snapshot_name(name).then(|| snapshots(&self.settings, &self.names.id).join(format!("{name}.json")))
     }
 }
 
@@ -226,12 +224,6 @@ async fn explained(response: Response<Body>) -> Response<Body> {
 }
 
 /// A `Status` as the API server would send it.
-fn status(code: u16, reason: &str, message: &str) -> Response<Body> {
-    let body = json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": reason, "code": code,
-    });
-    let mut response = Response::new(Body::from(body.to_string()));
-    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+fn status(code: u16, reason: &'static str, message: &str) -> Response<Body> {
+    refusal(&ApiError::new(code, reason, message), &HeaderMap::new(), None)
 }

@@ -40,6 +40,11 @@ impl<'a> Request<'a> {
         Self { call, operation, new: new.map(seen), old: old.map(seen), namespace }
     }
 
+    /// What it is about: the new object, or the one that goes.
+    pub fn object(&self) -> Option<&Value> {
+        self.new.as_ref().or(self.old.as_ref())
+    }
+
     /// Whether a policy's `matchConstraints` cover the request.
     pub fn meets(&self, constraints: &Value) -> bool {
         self.meets_rules(constraints, &constraints["resourceRules"]) && self.meets_selectors(constraints)
@@ -71,25 +76,20 @@ impl<'a> Request<'a> {
     }
 
     fn meets_rule(&self, rule: &Value, resource: &Resource) -> bool {
-        let lists = |field: &str, wanted: &str| {
-            rule[field].as_array().into_iter().flatten().filter_map(Value::as_str).any(|held| held == "*" || held == wanted)
-        };
+        let lists = |field: &str, wanted: &str| texts(&rule[field]).any(|held| held == "*" || held == wanted);
         let scope = match rule["scope"].as_str() {
             Some("Cluster") => !resource.namespaced,
             Some("Namespaced") => resource.namespaced,
             _ => true,
         };
         let names = rule["resourceNames"].as_array().filter(|names| !names.is_empty());
-        let name = self.new.as_ref().or(self.old.as_ref()).map(object::name).unwrap_or_default();
-        lists("operations", self.operation.as_str())
+        let name = self.object().map(object::name).unwrap_or_default();
+        names_operation(rule, self.operation)
             && lists("apiGroups", &resource.group)
             && lists("apiVersions", &resource.version)
             && scope
             && names.is_none_or(|names| names.iter().any(|held| held == name))
-            && rule["resources"].as_array().into_iter().flatten().filter_map(Value::as_str).any(|held| {
-                let (plural, subresource) = held.split_once('/').unwrap_or((held, ""));
-                (plural == "*" || plural == resource.plural) && (subresource == "*" || subresource == self.call.subresource)
-            })
+            && names_resource(rule, &resource.plural, &self.call.subresource)
     }
 
     pub fn meets_selectors(&self, constraints: &Value) -> bool {
@@ -97,7 +97,7 @@ impl<'a> Request<'a> {
             selector.is_null() || LabelSelector::from_object(selector).is_ok_and(|selector| selector.matches(labels))
         };
         let is_namespace = self.call.is("", "namespaces");
-        let namespace = if is_namespace { self.new.as_ref().or(self.old.as_ref()) } else { self.namespace.as_deref() };
+        let namespace = if is_namespace { self.object() } else { self.namespace.as_deref() };
         let by_namespace = namespace.is_none_or(|namespace| selects(&constraints["namespaceSelector"], object::labels(namespace)));
         let of_object = &constraints["objectSelector"];
         let by_object = [&self.new, &self.old].into_iter().flatten().any(|object| selects(of_object, object::labels(object)));
@@ -113,7 +113,7 @@ impl<'a> Request<'a> {
             None => json!({"group": resource.group, "version": resource.version, "kind": resource.kind}),
         };
         let plural = json!({"group": resource.group, "version": resource.version, "resource": resource.plural});
-        let name = self.new.as_ref().or(self.old.as_ref()).map(object::name).unwrap_or_default();
+        let name = self.object().map(object::name).unwrap_or_default();
         json!({
             "kind": kind, "resource": plural, "subResource": call.subresource,
             "requestKind": kind, "requestResource": plural, "requestSubResource": call.subresource,
@@ -135,4 +135,21 @@ impl<'a> Request<'a> {
         inputs.set("namespaceObject", of(self.namespace.as_deref().filter(|_| !self.call.is("", "namespaces"))));
         inputs
     }
+}
+
+/// Whether a rule's `operations` cover this one.
+pub(super) fn names_operation(rule: &Value, operation: Operation) -> bool {
+    texts(&rule["operations"]).any(|held| held == "*" || held == operation.as_str())
+}
+
+/// Whether a rule's `resources` (`pods`, `pods/exec`, `*/*`) cover this one.
+pub(super) fn names_resource(rule: &Value, plural: &str, subresource: &str) -> bool {
+    texts(&rule["resources"]).any(|held| {
+        let (of, below) = held.split_once('/').unwrap_or((held, ""));
+        (of == "*" || of == plural) && (below == "*" || below == subresource)
+    })
+}
+
+fn texts(list: &Value) -> impl Iterator<Item = &str> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str)
 }

@@ -7,7 +7,7 @@
 //!
 //! A cluster without configurations pays for two look-ups of a count per write. Connections (`exec`, `proxy`) are not asked about.
 
-use super::request::Request;
+use super::request::{Request, names_operation, names_resource};
 use crate::{
     call::{Call, Operation},
     convert, crd,
@@ -53,14 +53,8 @@ impl Webhook {
 
     /// Whether it can be about the request at all, asked before anything is copied for it.
     fn may_meet(&self, call: &Call, operation: Operation) -> bool {
-        let texts = |list: &'_ Value, is: &dyn Fn(&str) -> bool| list.as_array().into_iter().flatten().filter_map(Value::as_str).any(is);
-        self.spec()["rules"].as_array().into_iter().flatten().any(|rule| {
-            texts(&rule["operations"], &|held| held == "*" || held == operation.as_str())
-                && texts(&rule["resources"], &|held| {
-                    let (plural, subresource) = held.split_once('/').unwrap_or((held, ""));
-                    (plural == "*" || plural == &*call.resource.plural) && (subresource == "*" || subresource == call.subresource)
-                })
-        })
+        let covers = |rule| names_operation(rule, operation) && names_resource(rule, &call.resource.plural, &call.subresource);
+        self.spec()["rules"].as_array().into_iter().flatten().any(covers)
     }
 }
 
@@ -76,7 +70,11 @@ pub(super) fn mutate(
     for is_first in [true, false] {
         let mut again = Vec::new();
         for (index, webhook) in round.iter().enumerate() {
-            let Some(verdict) = ask(call, transaction, operation, webhook, Some(&*new), old)? else { continue };
+            if !webhook.may_meet(call, operation) {
+                continue;
+            }
+            let request = Request::new(call, &transaction.state, operation, Some(&*new), old);
+            let Some(verdict) = ask(call, transaction, &request, webhook)? else { continue };
             call.warn(verdict.warnings);
             if let Some(denial) = verdict.denial {
                 return Err(denial);
@@ -102,17 +100,23 @@ pub(super) fn validate(
     old: Option<&Value>,
 ) -> Result<(), ApiError> {
     let Some(webhooks) = webhooks(call, transaction, VALIDATING) else { return Ok(()) };
-    let mut denied = None;
+    let webhooks: Vec<_> = webhooks.into_iter().filter(|webhook| webhook.may_meet(call, operation)).collect();
+    if webhooks.is_empty() {
+        return Ok(());
+    }
+    let request = Request::new(call, &transaction.state, operation, new, old);
+    let (mut denied, mut warnings) = (None, Vec::new());
     for webhook in webhooks {
-        match ask(call, transaction, operation, &webhook, new, old) {
+        match ask(call, transaction, &request, &webhook) {
             Ok(None) => {}
             Ok(Some(verdict)) => {
-                call.warn(verdict.warnings);
+                warnings.extend(verdict.warnings);
                 denied = denied.or(verdict.denial);
             }
             Err(error) => denied = denied.or(Some(error)),
         }
     }
+    call.warn(warnings);
     denied.map_or(Ok(()), Err)
 }
 
@@ -131,19 +135,8 @@ fn webhooks(call: &Call, transaction: &Transaction, plural: &str) -> Option<Vec<
 }
 
 /// `None`: it is not about this request, or it could not be asked and need not be.
-fn ask(
-    call: &Call,
-    transaction: &Transaction,
-    operation: Operation,
-    webhook: &Webhook,
-    new: Option<&Value>,
-    old: Option<&Value>,
-) -> Result<Option<Verdict>, ApiError> {
-    if !webhook.may_meet(call, operation) {
-        return Ok(None);
-    }
+fn ask(call: &Call, transaction: &Transaction, request: &Request<'_>, webhook: &Webhook) -> Result<Option<Verdict>, ApiError> {
     let (spec, name) = (webhook.spec(), webhook.name());
-    let request = Request::new(call, &transaction.state, operation, new, old);
     if !request.meets_rules(spec, &spec["rules"]) || !request.meets_selectors(spec) {
         return Ok(None);
     }
@@ -157,12 +150,12 @@ fn ask(
         error.details = json!({"causes": [{"message": message}]});
         Err(error)
     };
-    match meets_conditions(call, transaction, &request, webhook) {
+    match meets_conditions(call, transaction, request, webhook) {
         Ok(true) => {}
         Ok(false) => return Ok(None),
-        Err(why) => return Err(call.forbidden(new.or(old).map_or(&call.name, object::name), &why)),
+        Err(why) => return Err(call.forbidden(request.object().map_or(&call.name, object::name), &why)),
     }
-    let review = review(call, &request);
+    let review = review(call, request);
     match send(call, spec, &review).and_then(|answer| read(name, &review, &answer)) {
         Ok(verdict) => Ok(Some(verdict)),
         Err(why) => fails(why),

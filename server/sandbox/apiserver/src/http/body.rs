@@ -14,23 +14,15 @@ use serde_json::Value;
 /// Nesting that a body may have at most, as the limit of encoding/json's fast path guards a real server.
 const DEPTH: usize = 500;
 
-/// How much more than the limit is still read, so that a client has sent all and hears the answer.
-const DRAIN: usize = 32 << 20;
-
 pub(super) async fn read(mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
-    let (mut read, mut total) = (BytesMut::new(), 0_usize);
+    let mut read = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| ApiError::bad_request(format!("unable to read the body: {error}")))?;
         let Ok(data) = frame.into_data() else { continue };
-        total = total.saturating_add(data.len());
-        if total <= limit {
-            read.extend_from_slice(&data);
-        } else if total > limit.saturating_add(DRAIN) {
-            break;
+        if read.len().saturating_add(data.len()) > limit {
+            return Err(ApiError::new(413, "RequestEntityTooLarge", format!("Request entity too large: limit is {limit}")));
         }
-    }
-    if total > limit {
-        return Err(ApiError::new(413, "RequestEntityTooLarge", format!("Request entity too large: limit is {limit}")));
+        read.extend_from_slice(&data);
     }
     Ok(read.freeze())
 }
