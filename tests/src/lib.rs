@@ -27,6 +27,8 @@ pub fn not_run(what: &str, why: &str) {
 
 pub mod browser;
 pub mod compare;
+pub mod docker;
+pub mod kubelet;
 pub mod measure;
 pub mod sandbox;
 pub mod transcript;

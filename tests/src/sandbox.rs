@@ -1,5 +1,6 @@
-//! An embedded cluster as a process of its own (`cordon sandbox up`), and a real kubectl against it.
+//! A cluster as a process of its own (`cordon sandbox up`, `cordon kind up`), and a real kubectl against it.
 
+use crate::docker::Docker;
 use std::{
     env, fs,
     io::{BufRead, BufReader},
@@ -76,7 +77,7 @@ fn minor(kubectl: &Path) -> Option<u32> {
     String::from_utf8_lossy(&output.stdout).split("v1.").nth(1)?.split('.').next()?.parse().ok()
 }
 
-/// A running `cordon sandbox up`. Killed when dropped.
+/// A running `cordon sandbox up` or `cordon kind up`. Ended when dropped.
 #[derive(Debug)]
 pub struct Sandbox {
     process: Child,
@@ -100,8 +101,20 @@ impl Sandbox {
 
     /// Starts one cluster for this kubectl.
     pub fn up_for(kubectl: &Path, arguments: &[&str]) -> Self {
+        Self::begin(kubectl, &["sandbox", "up"], arguments)
+    }
+
+    /// Starts one real cluster, whose guard is taken away.
+    pub fn real(kubectl: &Path, docker: &Docker) -> Self {
+        let configuration = tempfile::NamedTempFile::new().expect("a file for the configuration");
+        docker.configure(configuration.path());
+        let path = configuration.path().to_string_lossy().into_owned();
+        Self::begin(kubectl, &["kind", "up"], &["--trusted", "--config", &path])
+    }
+
+    fn begin(kubectl: &Path, command: &[&str], arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the cluster");
-        let arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
+        let arguments: Vec<String> = command.iter().chain(arguments).map(|&a| a.to_owned()).collect();
         let programs = folder.path().join("bin");
         fs::create_dir(&programs).and_then(|()| std::os::unix::fs::symlink(kubectl, programs.join("kubectl"))).expect("kubectl is linked");
         let process = Self::start(folder.path(), &arguments);
@@ -110,11 +123,11 @@ impl Sandbox {
 
     fn start(folder: &Path, arguments: &[String]) -> Child {
         let mut process = Command::new(cordon())
-            .args(["sandbox", "up", "--listen", "127.0.0.1:0", "--data"])
+            .args(arguments)
+            .args(["--listen", "127.0.0.1:0", "--data"])
             .arg(folder.join("data"))
             .arg("--kubeconfig-dir")
             .arg(folder)
-            .args(arguments)
             .stdout(Stdio::piped())
             .stderr(fs::File::create(folder.join("stderr")).expect("a log file"))
             .spawn()
@@ -145,17 +158,14 @@ impl Sandbox {
 
     /// The same as `admin`, `dev` or `view`.
     pub fn sh_as(&self, user: &str, line: &str) -> Printed {
-        // A program on PATH, not a function of the shell: `$!` of one in the background must be kubectl itself.
-        let script = format!("PATH='{}':\"$PATH\"\n{line}", self.folder.path().join("bin").display());
-        let output = Command::new("bash")
-            .args(["-c", &script])
-            .env("KUBECONFIG", self.folder.path().join(format!("{user}.kubeconfig")))
-            .env("HOME", self.folder.path())
-            .stdin(Stdio::null())
-            .output()
-            .expect("bash runs");
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Printed { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+        sh(&self.folder.path().join("bin"), &self.folder.path().join(format!("{user}.kubeconfig")), self.folder.path(), line)
+    }
+
+    /// A place of an administrator's own, whose current namespace nobody else changes.
+    pub fn seat(&self) -> Seat<'_> {
+        let folder = tempfile::tempdir_in(self.folder.path()).expect("a folder for a seat");
+        fs::copy(self.folder.path().join("admin.kubeconfig"), folder.path().join("kubeconfig")).expect("a kubeconfig can be copied");
+        Seat { cluster: self, folder }
     }
 
     /// Runs a line that must succeed; its output without the end of line.
@@ -166,9 +176,41 @@ impl Sandbox {
     }
 }
 
+/// See [`Sandbox::seat`].
+#[derive(Debug)]
+pub struct Seat<'a> {
+    cluster: &'a Sandbox,
+    folder: TempDir,
+}
+
+impl Seat<'_> {
+    pub fn sh(&self, line: &str) -> Printed {
+        sh(&self.cluster.folder.path().join("bin"), &self.folder.path().join("kubeconfig"), self.folder.path(), line)
+    }
+}
+
+fn sh(programs: &Path, kubeconfig: &Path, home: &Path, line: &str) -> Printed {
+    // A program on PATH, not a function of the shell: `$!` of one in the background must be kubectl itself.
+    let script = format!("PATH='{}':\"$PATH\"\n{line}", programs.display());
+    let output = Command::new("bash")
+        .args(["-c", &script])
+        .env("KUBECONFIG", kubeconfig)
+        .env("HOME", home)
+        .stdin(Stdio::null())
+        .output()
+        .expect("bash runs");
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Printed { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        let _ = self.process.kill();
+        // A real one is asked to end, since it takes its containers with it.
+        if self.arguments.first().is_some_and(|command| command == "kind") {
+            let _ = Command::new("kill").arg(self.process.id().to_string()).status();
+        } else {
+            let _ = self.process.kill();
+        }
         let _ = self.process.wait();
     }
 }

@@ -7,17 +7,12 @@
 //! A comment `# timing: …` says why only the exit code of the next command is compared; `# differs: …` says why the embedded cluster
 //! answers otherwise. Both are few.
 
-use regex::Regex;
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    process::Command,
-    sync::{LazyLock, Mutex},
-};
+use std::{env, fs, path::Path, process::Command, sync::Mutex};
 use tests::{
-    not_run, root,
+    kubelet::{complaint, entries, normalise, paths},
+    not_run,
     sandbox::{Printed, Sandbox, kubectl, kubectl_of_the_records},
-    transcript::{self, Entry},
+    transcript::{self, Entry, Mark},
 };
 
 /// Files that are replayed at the same time.
@@ -42,41 +37,6 @@ fn runner() -> Result<Runner, String> {
     }))
 }
 
-/// What two nodes do not share, beside what two clusters do not.
-fn normalise(text: &str) -> String {
-    static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
-        [
-            (r"[0-9a-f]{64}", "<id>"),
-            (r"https?://[\w.:-]+(/[\w./-]*)?", "<server>"),
-            (r"[a-z0-9]+-control-plane|\b(gpu|cpu)-node(-\d)?\b", "<node>"),
-            (r"\b[A-Z][a-z]{2} +\d+ +\d\d:\d\d\b", "<time>"),
-            (r"(127\.0\.0\.1):\d+", "$1:<port>"),
-            (r"-[0-9a-z]{5,10}-[0-9a-z]{5}\b", "-<gen>"),
-        ]
-        .into_iter()
-        .map(|(pattern, to)| (Regex::new(pattern).expect("the rules are regular expressions"), to))
-        .collect()
-    });
-    transcript::normalise(&RULES.iter().fold(text.to_owned(), |text, (rule, to)| rule.replace_all(&text, *to).into_owned()))
-}
-
-fn exit(answer: &str) -> &str {
-    answer.lines().last().filter(|line| line.starts_with("[exit ")).unwrap_or_default()
-}
-
-fn complaint(wanted: &Entry, got: &str) -> Option<String> {
-    let marked = |word: &str| wanted.comments.lines().any(|line| line.starts_with(word));
-    let (want, got) = (normalise(&wanted.answer), normalise(got));
-    let same = if marked("# differs:") {
-        true
-    } else if marked("# timing:") {
-        exit(&want) == exit(&got)
-    } else {
-        want == got
-    };
-    (!same).then(|| format!("line {}: $ {}\n  expected:\n{want}  answered:\n{got}", wanted.line, wanted.command))
-}
-
 fn replay(path: &Path) -> Result<Vec<String>, String> {
     let entries = entries(path);
     let run = runner()?;
@@ -87,16 +47,6 @@ fn replay(path: &Path) -> Result<Vec<String>, String> {
         return Ok(Vec::new());
     }
     Ok(entries.iter().zip(&answered).filter_map(|(wanted, got)| complaint(wanted, &got.answer)).collect())
-}
-
-fn entries(path: &Path) -> Vec<Entry> {
-    transcript::parse(&fs::read_to_string(path).expect("the transcript can be read"))
-}
-
-fn paths() -> Vec<PathBuf> {
-    let mut paths: Vec<_> = fs::read_dir(root().join("tests/kubelet")).expect("transcripts").flatten().map(|e| e.path()).collect();
-    paths.sort();
-    paths
 }
 
 /// What runs in pods takes its time, and a busy machine changes what is seen of it; so one answer in twenty may differ, and is printed.
@@ -132,7 +82,7 @@ fn pods_behave_as_on_a_real_node() {
 #[test]
 fn few_answers_are_marked() {
     let entries: Vec<Entry> = paths().iter().flat_map(|path| entries(path)).collect();
-    let marked = entries.iter().filter(|e| e.comments.contains("# timing:") || e.comments.contains("# differs:")).count();
+    let marked = entries.iter().filter(|entry| entry.mark() != Mark::Whole).count();
     assert!(entries.len() >= 250, "only {} commands", entries.len());
     assert!(marked * 8 <= entries.len(), "{marked} of {} answers are marked", entries.len());
 }

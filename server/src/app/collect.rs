@@ -1,6 +1,7 @@
 //! What a cluster looks like at one moment: the objects, the live probes, the scans. Bounded in every direction; what could not
 //! be seen is said in `missing`, so that a checker can tell "wrong" from "we could not look".
 
+use crate::app::course::NamedProbe;
 use crate::app::kube::{CallError, Caller};
 use crate::app::{App, AppError};
 use checkers::evidence::ProbeResult;
@@ -67,30 +68,7 @@ impl App {
         };
         let objects = objects(&caller, &mut missing).await;
         let wanted = self.course.probes(&attempt.lab, &attempt.params, &objects);
-        if wanted.len() > PROBES {
-            missing.push(format!("{} of {} connections: more than {PROBES} are not tried", wanted.len() - PROBES, wanted.len()));
-        }
-        let trying = futures::stream::iter(wanted.into_iter().take(PROBES).map(|named| {
-            let cluster = cluster.clone();
-            async move {
-                let outcome = match tokio::time::timeout(ONE_PROBE, cluster.probe(&named.probe)).await {
-                    Ok(outcome) => outcome,
-                    Err(_) => ProbeOutcome::Unknown { reason: "the probe itself did not end in time".to_owned() },
-                };
-                record(named.id, named.probe, outcome)
-            }
-        }))
-        .buffered(AT_ONCE);
-        let mut probes = Vec::new();
-        let gathering = async {
-            futures::pin_mut!(trying);
-            while let Some(probe) = trying.next().await {
-                probes.push(probe);
-            }
-        };
-        if tokio::time::timeout(ALL_PROBES, gathering).await.is_err() {
-            missing.push("some connections: trying them took too long".to_owned());
-        }
+        let probes = probes(&*cluster, wanted, &mut missing).await;
         let capabilities = self.engine.capabilities();
         let scans = self.store.scans(&attempt.id).await?;
         Ok(Evidence {
@@ -105,6 +83,32 @@ impl App {
             missing,
         })
     }
+}
+
+/// Tries connections, some at once, in a bounded time.
+pub(crate) async fn probes(cluster: &dyn Cluster, wanted: Vec<NamedProbe>, missing: &mut Vec<String>) -> Vec<ProbeRecord> {
+    if wanted.len() > PROBES {
+        missing.push(format!("{} of {} connections: more than {PROBES} are not tried", wanted.len() - PROBES, wanted.len()));
+    }
+    let trying = futures::stream::iter(wanted.into_iter().take(PROBES).map(|named| async move {
+        let outcome = match tokio::time::timeout(ONE_PROBE, cluster.probe(&named.probe)).await {
+            Ok(outcome) => outcome,
+            Err(_) => ProbeOutcome::Unknown { reason: "the probe itself did not end in time".to_owned() },
+        };
+        record(named.id, named.probe, outcome)
+    }))
+    .buffered(AT_ONCE);
+    let mut probes = Vec::new();
+    let gathering = async {
+        futures::pin_mut!(trying);
+        while let Some(probe) = trying.next().await {
+            probes.push(probe);
+        }
+    };
+    if tokio::time::timeout(ALL_PROBES, gathering).await.is_err() {
+        missing.push("some connections: trying them took too long".to_owned());
+    }
+    probes
 }
 
 pub(crate) async fn objects(caller: &Caller<'_>, missing: &mut Vec<String>) -> Vec<Value> {
@@ -161,7 +165,7 @@ fn sorted(mut objects: Vec<Value>) -> Vec<Value> {
     objects
 }
 
-pub(crate) fn record(id: String, probe: provision::Probe, outcome: ProbeOutcome) -> ProbeRecord {
+fn record(id: String, probe: provision::Probe, outcome: ProbeOutcome) -> ProbeRecord {
     let result = match outcome {
         ProbeOutcome::Connected { status, body } => ProbeResult::Connected { status, body: body.chars().take(4_096).collect() },
         ProbeOutcome::NoSuchHost => ProbeResult::NoSuchHost,

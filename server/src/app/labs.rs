@@ -2,7 +2,7 @@
 
 use crate::app::course::{Course, CourseError, LabPlan, NamedProbe, Start, StepPlan, TaskPlan};
 use checkers::{Evidence, Verdict};
-use labs::{AttemptLab, Catalogue, Lab};
+use labs::{AttemptLab, Catalogue, Lab, PlannedProbe};
 use provision::{ClusterSpec, NodeSpec, Probe};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -41,19 +41,39 @@ impl Labs {
     }
 }
 
-fn plan(lab: &Lab) -> LabPlan {
-    let node = |node: &labs::Node| NodeSpec {
+/// The clusters that attempts of a lab get; the control plane runs on the first node.
+pub(crate) fn cluster_spec(lab: &Lab) -> ClusterSpec {
+    let nodes = lab.spec.cluster.nodes.iter().enumerate().map(|(index, node)| NodeSpec {
         gpu_product: if node.gpu_product.is_empty() { NodeSpec::with_gpus("", node.gpus).gpu_product } else { node.gpu_product.clone() },
         gpus: node.gpus,
         name: node.name.clone(),
+        control_plane: index == 0,
         ..NodeSpec::default()
-    };
+    });
+    ClusterSpec { nodes: nodes.collect(), ..ClusterSpec::default() }
+}
+
+pub(crate) fn named(planned: Vec<PlannedProbe>) -> Vec<NamedProbe> {
+    let named = planned.into_iter().map(|probe| NamedProbe {
+        id: probe.id,
+        probe: Probe {
+            from_namespace: probe.from_namespace,
+            from_pod: probe.from_pod,
+            to_host: probe.to_host,
+            to_port: probe.to_port,
+            http_path: probe.http_path,
+        },
+    });
+    named.collect()
+}
+
+fn plan(lab: &Lab) -> LabPlan {
     LabPlan {
         id: lab.name.clone(),
         title: lab.spec.title.clone(),
         digest: lab.digest.clone(),
         time_limit: (lab.spec.minutes > 0).then(|| Duration::from_secs(u64::from(lab.spec.minutes) * 60)),
-        cluster: ClusterSpec { nodes: lab.spec.cluster.nodes.iter().map(node).collect(), ..ClusterSpec::default() },
+        cluster: cluster_spec(lab),
         steps: lab
             .spec
             .steps
@@ -96,18 +116,7 @@ impl Course for Labs {
     }
 
     fn probes(&self, lab: &str, params: &BTreeMap<String, String>, objects: &[Value]) -> Vec<NamedProbe> {
-        let planned = self.attempt(lab, params, |attempt| Ok(attempt.probes(objects))).unwrap_or_default();
-        let named = planned.into_iter().map(|probe| NamedProbe {
-            id: probe.id,
-            probe: Probe {
-                from_namespace: probe.from_namespace,
-                from_pod: probe.from_pod,
-                to_host: probe.to_host,
-                to_port: probe.to_port,
-                http_path: probe.http_path,
-            },
-        });
-        named.collect()
+        named(self.attempt(lab, params, |attempt| Ok(attempt.probes(objects))).unwrap_or_default())
     }
 
     fn check(&self, lab: &str, task: &str, evidence: &Evidence) -> Verdict {

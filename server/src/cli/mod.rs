@@ -9,6 +9,8 @@ use std::{fmt::Display, io::Write, process::ExitCode};
 
 pub mod check;
 pub mod doctor;
+mod foreground;
+pub mod kind;
 pub mod kubeconfig;
 pub mod labs;
 pub mod sandbox;
@@ -64,6 +66,9 @@ enum Command {
     /// Work with one embedded cluster, without pages and accounts.
     #[command(subcommand)]
     Sandbox(sandbox::Command),
+    /// Work with one real cluster in Docker, without pages and accounts.
+    #[command(subcommand)]
+    Kind(kind::Command),
 }
 
 /// Runs the command line of this process. Exit code 1 and one line per cause where a command fails.
@@ -92,6 +97,7 @@ pub fn main() -> ExitCode {
             Command::Verify(arguments) => verify::run(arguments),
             Command::User(command) => user::run(command).await,
             Command::Sandbox(command) => sandbox::run(command).await,
+            Command::Kind(command) => kind::run(command).await,
         }
     });
     runtime.shutdown_background();

@@ -198,9 +198,7 @@ async fn real_clusters(
     random: &Arc<dyn edge::Random>,
     store: &dyn Store,
 ) -> anyhow::Result<KindProvisioner> {
-    let (clock, random) = (clock.clone(), random.clone());
-    let edge = Edge { now: Arc::new(move || clock.now()), random: Arc::new(move || u64::from_le_bytes(edge::bytes(&*random))) };
-    let engine = KindProvisioner::connect(settings.clone(), edge).await.context("real clusters (engine = \"kind\")")?;
+    let engine = KindProvisioner::connect(settings.clone(), kind_edge(clock, random)).await.context("real clusters (engine = \"kind\")")?;
     let mut known = std::collections::BTreeSet::new();
     for id in engine.list().await? {
         if store.attempt(&id).await?.is_some_and(|attempt| !attempt.cluster_gone) {
@@ -214,8 +212,14 @@ async fn real_clusters(
     Ok(engine)
 }
 
+/// The clock and the dice of real clusters.
+pub fn kind_edge(clock: &Arc<dyn Clock>, random: &Arc<dyn edge::Random>) -> Edge {
+    let (clock, random) = (clock.clone(), random.clone());
+    Edge { now: Arc::new(move || clock.now()), random: Arc::new(move || u64::from_le_bytes(edge::bytes(&*random))) }
+}
+
 /// Held until the process ends, however it ends.
-fn lock(data: &Path) -> anyhow::Result<std::fs::File> {
+pub fn lock(data: &Path) -> anyhow::Result<std::fs::File> {
     let path = data.join("lock");
     let file = std::fs::OpenOptions::new()
         .mode(0o600)

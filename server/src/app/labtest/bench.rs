@@ -1,21 +1,28 @@
-//! A cluster in simulated time, and what is done to it.
+//! A cluster, and what is done to it.
 
+use super::Judged;
 use crate::app::{
     apply::learner,
+    attempts::engine_name,
     collect,
     kube::{self, CallError, Caller},
+    labs,
 };
+use ::labs::{Action, AttemptLab, Edit, ObjectRef, Solution};
 use checkers::{Evidence, ScanRecord};
 use jiff::{SignedDuration, Timestamp};
-use labs::{Action, AttemptLab, Edit, Lab, ObjectRef, Solution, TaskVerdict};
-use machinery::clock::{Clock as _, ManualClock};
-use provision::{Cluster, Probe, ProvisionError, Provisioner, UserInfo, sandbox::SandboxProvisioner};
-use sandbox::{ClusterSpec, ImageCatalogue, NodeSpec, Sandbox, SandboxError};
+use machinery::{Clock, clock::ManualClock};
+use provision::{Cluster, ProvisionError, Provisioner, UserInfo, sandbox::SandboxProvisioner};
+use sandbox::{ImageCatalogue, Sandbox, SandboxError};
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-/// How long things may take to come to rest, in simulated time.
+/// How long things may take to come to rest.
 const SETTLE: Duration = Duration::from_secs(60);
+/// On a real cluster; there one that is at rest sooner is waited for no longer.
+const SETTLE_REAL: Duration = Duration::from_secs(120);
+/// On a real cluster: what is done before and after a pause must not fall into one second, which is as finely as objects tell their age.
+const PAUSE: Duration = Duration::from_secs(2);
 /// The snapshot of a lab's start.
 const START: &str = "start";
 
@@ -35,12 +42,27 @@ pub enum BenchError {
     BrokeOff(#[source] tokio::task::JoinError),
 }
 
+/// On which clusters labs are tested.
+#[derive(Debug, Clone)]
+pub enum On {
+    /// Embedded ones, in simulated time from this moment on.
+    Embedded(Timestamp),
+    /// Those of an engine, in the time of this clock.
+    Real { engine: Arc<dyn Provisioner>, clock: Arc<dyn Clock> },
+}
+
+#[derive(Debug)]
+enum Time {
+    Simulated(Arc<ManualClock>),
+    Real(Arc<dyn Clock>),
+}
+
 /// Runs labs, one after another.
 #[derive(Debug)]
 pub struct Bench {
-    clock: Arc<ManualClock>,
+    engine: Arc<dyn Provisioner>,
+    time: Time,
     catalogue: Arc<ImageCatalogue>,
-    sandbox: Sandbox,
     cluster: Option<Arc<dyn Cluster>>,
     scans: Vec<ScanRecord>,
     remembered: BTreeMap<String, Vec<ScanRecord>>,
@@ -50,11 +72,31 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// `now` is where simulated time begins.
-    pub fn new(catalogue: Arc<ImageCatalogue>, now: Timestamp) -> Result<Self, BenchError> {
-        let clock = Arc::new(ManualClock::at(now));
-        let sandbox = Sandbox::new(sandbox::Options::manual(clock.clone(), catalogue.clone()))?;
-        Ok(Self { clock, catalogue, sandbox, cluster: None, scans: Vec::new(), remembered: BTreeMap::new(), began: None, made: 0 })
+    pub fn new(catalogue: Arc<ImageCatalogue>, on: &On) -> Result<Self, BenchError> {
+        let (engine, time): (Arc<dyn Provisioner>, _) = match on {
+            On::Embedded(now) => {
+                let clock = Arc::new(ManualClock::at(*now));
+                let sandbox = Sandbox::new(sandbox::Options::manual(clock.clone(), catalogue.clone()))?;
+                (Arc::new(SandboxProvisioner::new(sandbox)), Time::Simulated(clock))
+            }
+            On::Real { engine, clock } => (engine.clone(), Time::Real(clock.clone())),
+        };
+        Ok(Self { engine, time, catalogue, cluster: None, scans: Vec::new(), remembered: BTreeMap::new(), began: None, made: 0 })
+    }
+
+    fn now(&self) -> Timestamp {
+        match &self.time {
+            Time::Simulated(clock) => clock.now(),
+            Time::Real(clock) => clock.now(),
+        }
+    }
+
+    /// Removes the cluster.
+    pub(super) async fn end(mut self) -> Result<(), BenchError> {
+        if let Some(cluster) = self.cluster.take() {
+            self.engine.delete(cluster.id()).await?;
+        }
+        Ok(())
     }
 
     fn cluster(&self) -> Result<&Arc<dyn Cluster>, BenchError> {
@@ -67,10 +109,9 @@ impl Bench {
             return self.back_to(START).await;
         }
         self.made += 1;
+        let (progress, _) = tokio::sync::mpsc::unbounded_channel();
         let id = format!("labtest-{}", self.made);
-        self.sandbox.create(&id, &spec(attempt.lab))?;
-        let engine = SandboxProvisioner::new(self.sandbox.clone());
-        self.cluster = Some(engine.open(&id).await?);
+        self.cluster = Some(self.engine.create(&id, &labs::cluster_spec(attempt.lab), progress).await?);
         (self.scans, self.remembered) = (Vec::new(), BTreeMap::new());
         let problem = |problem: String| BenchError::Start { lab: attempt.lab.name.clone(), problem };
         let objects = attempt.start_objects().map_err(|found| problem(found.to_string()))?;
@@ -93,12 +134,20 @@ impl Bench {
         Ok(())
     }
 
-    /// Lets the cluster come to rest, and the time pass.
+    /// Lets the cluster come to rest; simulated time passes, whatever happens in it.
     async fn settle(&self, time: Duration) -> Result<(), BenchError> {
-        let end = self.clock.now().saturating_add(SignedDuration::try_from(time).unwrap_or_default()).unwrap_or(Timestamp::MAX);
-        self.cluster()?.settle(time).await;
-        self.clock.advance_to(end);
-        self.cluster()?.settle(Duration::ZERO).await;
+        match &self.time {
+            Time::Simulated(clock) => {
+                let end = clock.now().saturating_add(SignedDuration::try_from(time).unwrap_or_default()).unwrap_or(Timestamp::MAX);
+                self.cluster()?.settle(time).await;
+                clock.advance_to(end);
+                self.cluster()?.settle(Duration::ZERO).await;
+            }
+            Time::Real(_) => {
+                tokio::time::sleep(PAUSE.min(time)).await;
+                self.cluster()?.settle(SETTLE_REAL).await;
+            }
+        }
         if tracing::enabled!(tracing::Level::DEBUG) {
             self.tell().await?;
         }
@@ -113,7 +162,7 @@ impl Bench {
             let (metadata, status) = (&pod["metadata"], &pod["status"]);
             let state = &status["containerStatuses"][0]["state"];
             let pod = format!("{}/{}", metadata["namespace"].as_str().unwrap_or_default(), metadata["name"].as_str().unwrap_or_default());
-            tracing::debug!(at = %self.clock.now(), pod, phase = %status["phase"], reason = %status["reason"], message = %status["message"], %state);
+            tracing::debug!(at = %self.now(), pod, phase = %status["phase"], reason = %status["reason"], message = %status["message"], %state);
         }
         Ok(())
     }
@@ -172,7 +221,7 @@ impl Bench {
         self.scans.push(ScanRecord {
             image: image.to_owned(),
             digest: found.digest.clone(),
-            at: self.clock.now(),
+            at: self.now(),
             by: "learner".to_owned(),
             findings: vulnerabilities.map(|v| (v.id.clone(), v.severity.as_str().to_owned())).collect(),
             simulated: true,
@@ -248,9 +297,10 @@ impl Bench {
     }
 
     /// Collects as for a learner, and judges.
-    pub(super) async fn judge(&self, attempt: &AttemptLab<'_>) -> Result<(u32, Vec<TaskVerdict>), BenchError> {
+    pub(super) async fn judge(&self, attempt: &AttemptLab<'_>) -> Result<Judged, BenchError> {
         let evidence = self.evidence(attempt).await?;
-        Ok(attempt.judge_all(&evidence))
+        let (points, tasks) = attempt.judge_all(&evidence);
+        Ok(Judged { points, tasks })
     }
 
     async fn evidence(&self, attempt: &AttemptLab<'_>) -> Result<Evidence, BenchError> {
@@ -258,24 +308,12 @@ impl Bench {
         let caller = Caller { cluster: &**cluster, user: UserInfo::admin() };
         let mut missing = Vec::new();
         let objects = collect::objects(&caller, &mut missing).await;
-        let mut probes = Vec::new();
-        for planned in attempt.probes(&objects) {
-            let id = planned.id;
-            let probe = Probe {
-                from_namespace: planned.from_namespace,
-                from_pod: planned.from_pod,
-                to_host: planned.to_host,
-                to_port: planned.to_port,
-                http_path: planned.http_path,
-            };
-            let outcome = cluster.probe(&probe).await;
-            probes.push(collect::record(id, probe, outcome));
-        }
+        let probes = collect::probes(&**cluster, labs::named(attempt.probes(&objects)), &mut missing).await;
         Ok(Evidence {
-            taken_at: self.clock.now(),
+            taken_at: self.now(),
             kubernetes_version: String::new(),
-            engine: "sandbox".to_owned(),
-            simulated: true,
+            engine: engine_name(self.engine.capabilities().engine).to_owned(),
+            simulated: self.engine.capabilities().simulated,
             params: attempt.params.clone(),
             objects,
             probes,
@@ -283,15 +321,4 @@ impl Bench {
             missing,
         })
     }
-}
-
-fn spec(lab: &Lab) -> ClusterSpec {
-    let nodes = lab.spec.cluster.nodes.iter().enumerate().map(|(index, node)| NodeSpec {
-        name: node.name.clone(),
-        gpus: node.gpus,
-        gpu_product: node.gpu_product.clone(),
-        control_plane: index == 0,
-        ..NodeSpec::default()
-    });
-    ClusterSpec { nodes: nodes.collect(), ..ClusterSpec::default() }
 }

@@ -1,5 +1,6 @@
 //! What came of it.
 
+use crate::app::labtest::Judged;
 use std::fmt;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,15 +20,17 @@ pub enum Verdict {
     Broken,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Line {
     /// `solution pod-level`, `mistake privileged`, `mutant of pod-level: …`.
     pub name: String,
     pub verdict: Verdict,
     pub text: String,
+    /// `None`: it came to no judgement.
+    pub judged: Option<Judged>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Report {
     pub lab: String,
     pub lines: Vec<Line>,
@@ -38,8 +41,8 @@ impl Report {
         Self { lab: lab.to_owned(), lines: Vec::new() }
     }
 
-    pub(crate) fn add(&mut self, name: impl Into<String>, verdict: Verdict, text: impl Into<String>) {
-        let line = Line { name: name.into(), verdict, text: text.into() };
+    pub(crate) fn add(&mut self, name: impl Into<String>, verdict: Verdict, text: impl Into<String>, judged: Option<Judged>) {
+        let line = Line { name: name.into(), verdict, text: text.into(), judged };
         tracing::info!(lab = self.lab, name = line.name, verdict = ?line.verdict, text = line.text, "judged");
         self.lines.push(line);
     }
