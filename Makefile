@@ -1,7 +1,7 @@
 # Cordon: two commands. `make run` sets up whatever is missing and serves; `make test` sets up whatever is missing and tests everything.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test setup setup-test web bench conformance compare fuzz fmt lint clean
+.PHONY: help run demo-kind test setup setup-test web bench conformance compare fuzz fmt lint clean
 
 CARGO ?= cargo
 CORDON_RUN_FLAGS ?=
@@ -12,6 +12,10 @@ help:            ## what there is
 run: setup web   ## set up, build, migrate, serve; prints the address to open
 	$(CARGO) build --release --locked --workspace --bin cordon
 	exec target/release/cordon serve $(CORDON_RUN_FLAGS)
+
+demo-kind: setup web  ## the labs on real clusters in Docker, for whoever sits at this machine (docs/kind.md)
+	$(CARGO) build --release --locked --workspace --bin cordon
+	exec scripts/demo-kind $(CORDON_RUN_FLAGS)
 
 test: setup-test web  ## set up and run every test: format, clippy, unit, http, kubectl, jail, restart, labs, browser, docs
 	scripts/test
