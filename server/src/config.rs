@@ -374,6 +374,9 @@ mod tests {
             ("engine = \"kind\"\nguests = false", "cordon.toml: engine: "),
             ("engine = \"docker\"", "cordon.toml, line 1: unknown variant `docker`"),
             ("[kind.pool]\nreserved = 3\ncapacity = 2", "cordon.toml: kind.pool.reserved: "),
+            ("[kind]\ngpus = \"all\"", "cordon.toml: kind.gpus: \"all\" is none of"),
+            ("[kind]\ngpus = [\"0\"]", "cordon.toml: kind.gpus: \"0\" is no UUID of a GPU"),
+            ("[kind]\ngpus = []", "cordon.toml: kind.gpus: the list is empty"),
             ("[kind]\ngpu = 1", "cordon.toml, line 2: unknown field `gpu`"),
         ];
         for (text, expected) in rows {
@@ -386,6 +389,20 @@ mod tests {
     fn strangers_on_real_clusters_only_where_somebody_says_so() {
         for text in ["engine = \"kind\"\nguests = false\nregistration = false", "engine = \"kind\"\n[kind]\nallow_strangers = true"] {
             assert_eq!(parse(text).unwrap().engine, Engine::Kind, "{text}");
+        }
+    }
+
+    #[test]
+    fn which_gpus_learners_get() {
+        use provision::gpu::GpuChoice;
+        let listed = GpuChoice::Listed(vec!["GPU-a".to_owned(), "MIG-b".to_owned()]);
+        for (text, expected) in [
+            ("", GpuChoice::Auto),
+            ("gpus = \"none\"", GpuChoice::None),
+            ("gpus = \"simulated\"", GpuChoice::Simulated),
+            ("gpus = [\"GPU-a\", \"MIG-b\"]", listed),
+        ] {
+            assert_eq!(parse(&format!("[kind]\n{text}")).unwrap().kind.gpus, expected, "{text}");
         }
     }
 

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 pub use sandbox::{Body, ClusterSpec, NodeSpec, Probe, ProbeOutcome, UserInfo, refusal};
 use serde::{Deserialize, Serialize};
-use std::{fmt::Debug, sync::Arc};
+use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -77,7 +77,28 @@ pub trait Provisioner: Send + Sync + Debug {
 
     /// Ids of all clusters that exist, for the reaper.
     async fn list(&self) -> Result<Vec<String>, ProvisionError>;
+
+    /// Lets go of what is held for clusters that are gone. The reaper asks for it now and then.
+    async fn tidy(&self) -> Result<(), ProvisionError> {
+        Ok(())
+    }
 }
+
+/// Which cluster has which GPU of this machine. The application keeps it where it keeps everything else, so that a claim outlives
+/// the process.
+#[async_trait]
+pub trait GpuLedger: Send + Sync + Debug {
+    /// Takes all of these UUIDs for a cluster, or none: `false` where somebody has one of them.
+    async fn claim(&self, cluster: &str, uuids: &[String]) -> Result<bool, LedgerError>;
+
+    /// Everything that the cluster has; nothing is no error.
+    async fn release(&self, cluster: &str) -> Result<(), LedgerError>;
+
+    /// Cluster by UUID.
+    async fn claims(&self) -> Result<BTreeMap<String, String>, LedgerError>;
+}
+
+pub type LedgerError = Box<dyn std::error::Error + Send + Sync>;
 
 /// One learner's cluster.
 #[async_trait]

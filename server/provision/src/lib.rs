@@ -12,6 +12,7 @@
 //! [`Capabilities`]. This crate knows nothing of accounts, attempts or HTTP pages.
 
 pub mod contract;
+pub mod gpu;
 pub mod host;
 pub mod kind;
 pub mod sandbox;

@@ -20,6 +20,7 @@ pub mod checking;
 pub mod collect;
 pub mod course;
 pub mod error;
+pub mod gpus;
 pub mod hints;
 pub mod keys;
 pub mod kube;

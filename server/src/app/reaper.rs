@@ -85,6 +85,7 @@ impl App {
                 self.engine.delete(&id).await?;
             }
         }
+        self.engine.tidy().await?;
         let jails = Arc::clone(&self.jails);
         let rested = tokio::task::spawn_blocking(move || jails.rest()).await;
         rested.map_err(|error| AppError::internal("let workspaces rest", error))?;

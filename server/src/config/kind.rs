@@ -1,9 +1,10 @@
 //! The section `[kind]`: real clusters through Docker.
 
+use provision::gpu::GpuChoice;
 use provision::kind::{KindSettings, PoolSettings};
 use serde::Deserialize;
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,8 +22,17 @@ pub struct Section {
     egress: Option<bool>,
     trusted_learners: Option<bool>,
     allow_strangers: Option<bool>,
+    gpus: Option<Gpus>,
+    nvml: Option<PathBuf>,
     #[serde(default)]
     pool: Pool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum Gpus {
+    Word(String),
+    Listed(Vec<String>),
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -83,6 +93,10 @@ impl Section {
         settings.pull = self.pull.unwrap_or(settings.pull);
         settings.egress = self.egress.unwrap_or(settings.egress);
         settings.trusted_learners = self.trusted_learners.unwrap_or(settings.trusted_learners);
+        if let Some(gpus) = self.gpus {
+            settings.gpus = choice(gpus).map_err(|why| ("kind.gpus", why))?;
+        }
+        settings.nvml = self.nvml.unwrap_or(settings.nvml);
         let count = |given: Option<u16>| usize::from(given.unwrap_or(0));
         let pool =
             PoolSettings { capacity: count(self.pool.capacity), reserved: count(self.pool.reserved), initial: count(self.pool.initial) };
@@ -91,6 +105,22 @@ impl Section {
         }
         settings.pool = pool;
         Ok(settings)
+    }
+}
+
+fn choice(gpus: Gpus) -> Result<GpuChoice, String> {
+    match gpus {
+        Gpus::Word(word) => match word.as_str() {
+            "auto" => Ok(GpuChoice::Auto),
+            "none" => Ok(GpuChoice::None),
+            "simulated" => Ok(GpuChoice::Simulated),
+            _ => Err(format!("{word:?} is none of \"auto\", \"none\", \"simulated\" and no list of UUIDs")),
+        },
+        Gpus::Listed(uuids) => match uuids.iter().find(|uuid| !uuid.starts_with("GPU-") && !uuid.starts_with("MIG-")) {
+            Some(other) => Err(format!("{other:?} is no UUID of a GPU; nvidia-smi -L lists them")),
+            None if uuids.is_empty() => Err("the list is empty; say \"none\"".to_owned()),
+            None => Ok(GpuChoice::Listed(uuids)),
+        },
     }
 }
 

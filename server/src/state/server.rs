@@ -1,6 +1,7 @@
 //! The running server, put together from its configuration and taken apart in order.
 
 use crate::app::audit::AuditQueue;
+use crate::app::gpus::StoredLedger;
 use crate::app::keys::Keys;
 use crate::app::{App, Labs, Parts, Settings, scan};
 use crate::config::{Config, Engine};
@@ -123,7 +124,7 @@ impl Server {
         let specs: Vec<_> = crate::app::Course::labs(&course).iter().map(|plan| plan.cluster.clone()).collect();
         let real = match config.engine {
             Engine::Sandbox => None,
-            Engine::Kind => Some(real_clusters(&config.kind, &clock, &random, &*store).await?),
+            Engine::Kind => Some(real_clusters(&config.kind, &clock, &random, &store).await?),
         };
         // Idle clusters are those of the first lab.
         let pooled = real.as_ref().filter(|_| config.kind.pool != PoolSettings::default());
@@ -196,9 +197,11 @@ async fn real_clusters(
     settings: &KindSettings,
     clock: &Arc<dyn Clock>,
     random: &Arc<dyn edge::Random>,
-    store: &dyn Store,
+    store: &Arc<dyn Store>,
 ) -> anyhow::Result<KindProvisioner> {
-    let engine = KindProvisioner::connect(settings.clone(), kind_edge(clock, random)).await.context("real clusters (engine = \"kind\")")?;
+    let ledger = StoredLedger { store: store.clone(), clock: clock.clone() };
+    let engine = KindProvisioner::connect_with_gpus(settings.clone(), kind_edge(clock, random), Arc::new(ledger)).await;
+    let engine = engine.context("real clusters (engine = \"kind\")")?;
     let mut known = std::collections::BTreeSet::new();
     for id in engine.list().await? {
         if store.attempt(&id).await?.is_some_and(|attempt| !attempt.cluster_gone) {

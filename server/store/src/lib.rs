@@ -13,6 +13,7 @@ pub mod database;
 pub mod error;
 pub mod events;
 pub mod evidence;
+pub mod gpus;
 pub mod hints;
 pub mod links;
 pub mod receipts;
@@ -31,6 +32,7 @@ pub use database::Database;
 pub use error::StoreError;
 pub use events::{Event, Timeline};
 pub use evidence::{EvidenceBlob, EvidenceBlobs};
+pub use gpus::{GpuClaim, GpuClaims};
 pub use hints::{HintTaken, HintsTaken};
 pub use links::{LoginLink, LoginLinks};
 pub use receipts::Receipts;
@@ -58,6 +60,7 @@ pub trait Store:
     + AuditTrail
     + Receipts
     + Timeline
+    + GpuClaims
     + std::fmt::Debug
     + Send
     + Sync

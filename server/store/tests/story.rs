@@ -50,6 +50,7 @@ async fn story(address: &str) -> anyhow::Result<()> {
     let db = Database::open(address).await?;
     people(&db).await?;
     work(&db).await?;
+    gpus(&db).await?;
     db.close().await;
     let again = Database::open(address).await?;
     assert_eq!(again.attempts_of("u2").await?.len(), 2, "the same after opening it again");
@@ -228,6 +229,39 @@ async fn work(db: &Database) -> anyhow::Result<()> {
     assert_eq!(db.attempt("a2").await?.and_then(|a| a.failure).as_deref(), Some("no engine"));
     db.create_user(&user("u5", None)).await?;
     assert_eq!(db.delete_idle_guests(at(1)).await?, 1);
+    Ok(())
+}
+
+async fn gpus(db: &Database) -> anyhow::Result<()> {
+    let uuids = |names: &[&str]| names.iter().map(|name| format!("GPU-{name}")).collect::<Vec<_>>();
+    assert!(db.claim_gpus("c1", &uuids(&["b", "a"]), at(1)).await?);
+    assert!(!db.claim_gpus("c2", &uuids(&["c", "b"]), at(2)).await?, "one of them is taken");
+    assert!(!db.claim_gpus("c1", &uuids(&["a"]), at(2)).await?, "once only");
+    let claims: Vec<_> = db.gpu_claims().await?.into_iter().map(|claim| (claim.uuid, claim.cluster, claim.claimed_at)).collect();
+    let row = |uuid: &str| (format!("GPU-{uuid}"), "c1".to_owned(), at(1));
+    assert_eq!(claims, [row("a"), row("b")], "nothing of a claim that failed stays");
+    db.release_gpus("c2").await?;
+    assert_eq!(db.gpu_claims().await?.len(), 2, "another cluster's claims stay");
+    db.release_gpus("c1").await?;
+    assert_eq!(db.gpu_claims().await?, []);
+
+    // Many at once, each for two of three, in different orders: one has two of them, and nobody waits for ever.
+    let tasks: Vec<_> = (0..24)
+        .map(|number| {
+            let db = db.clone();
+            let wanted = uuids(&[["x", "y"], ["y", "z"], ["z", "x"]][number % 3]);
+            tokio::spawn(async move { db.claim_gpus(&format!("r{number}"), &wanted, at(3)).await })
+        })
+        .collect();
+    let mut winners = 0;
+    for task in tasks {
+        winners += usize::from(task.await??);
+    }
+    let owners: std::collections::BTreeSet<_> = db.gpu_claims().await?.into_iter().map(|claim| claim.cluster).collect();
+    assert_eq!((winners, owners.len(), db.gpu_claims().await?.len()), (1, 1, 2));
+    for owner in owners {
+        db.release_gpus(&owner).await?;
+    }
     Ok(())
 }
 

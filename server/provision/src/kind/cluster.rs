@@ -5,7 +5,9 @@ use crate::{
     kind::{
         api::Api,
         docker::{DockerError, Engine, Listed, label},
-        failed, guard, identity,
+        failed,
+        gpus::Gpus,
+        guard, identity,
         names::{self, Names},
         objects::text,
         probe, recording, rest,
@@ -43,7 +45,7 @@ impl KindCluster {
     }
 
     /// Finds a cluster in Docker, wakes or starts it again, and waits for its API.
-    pub async fn open(names: Names, engine: Engine, settings: KindSettings) -> Result<Self, ProvisionError> {
+    pub async fn open(names: Names, engine: Engine, settings: KindSettings, gpus: &Gpus) -> Result<Self, ProvisionError> {
         let stage = "opening the cluster";
         let docker = |error: DockerError| failed(stage, error);
         let broken = |why: &str| docker(DockerError::known(why, "remove it and start the lab anew"));
@@ -63,6 +65,9 @@ impl KindCluster {
                         start::close_egress(&engine, &node.id).await.map_err(docker)?;
                     }
                 }
+            }
+            if let Some(uuids) = node.labels.get(names::GPUS) {
+                gpus.isolate_again(&engine, &node.id, uuids).await.map_err(docker)?;
             }
         }
         let kubeconfig = engine.run(&node, &["cat", "/etc/kubernetes/super-admin.conf"], b"").await.map_err(docker)?;

@@ -127,9 +127,18 @@ impl Engine {
         Ok(Self { docker, address: address.to_owned() })
     }
 
+    pub async fn info(&self) -> Result<SystemInfo, DockerError> {
+        self.docker.info().await.map_err(during("asking Docker about itself"))
+    }
+
+    /// Whether Docker runs on this machine, so that its files are ours to read.
+    pub fn is_local(&self) -> bool {
+        self.address.starts_with(SOCKET)
+    }
+
     /// What Docker says of itself and its host.
     pub async fn facts(&self) -> Result<(Facts, HostTraits), DockerError> {
-        let info: SystemInfo = self.docker.info().await.map_err(during("asking Docker about itself"))?;
+        let info = self.info().await?;
         let version = self.docker.version().await.map_err(during("asking for Docker's version"))?;
         let api = version.api_version.as_deref().and_then(|text| {
             let (major, minor) = text.split_once('.')?;
@@ -151,7 +160,7 @@ impl Engine {
             memory_limit: info.memory_limit.unwrap_or_default(),
             pids_limit: info.pids_limit.unwrap_or_default(),
             // Of this machine; Docker's is the same one where it listens on a socket.
-            ..if self.address.starts_with(SOCKET) { local_facts(info.docker_root_dir.as_deref()) } else { Facts::default() }
+            ..if self.is_local() { local_facts(info.docker_root_dir.as_deref()) } else { Facts::default() }
         };
         Ok((facts, traits))
     }

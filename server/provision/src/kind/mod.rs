@@ -15,6 +15,7 @@
 mod api;
 mod cluster;
 mod docker;
+mod gpus;
 mod guard;
 mod identity;
 mod images;
@@ -32,11 +33,12 @@ mod stage;
 mod start;
 mod subnet;
 
-use crate::contract::{Capabilities, Cluster, ClusterSpec, EngineKind, GpuSupport, ProgressSender, ProvisionError, Provisioner};
+use crate::contract::{Capabilities, Cluster, ClusterSpec, EngineKind, GpuLedger, GpuSupport, ProgressSender, ProvisionError, Provisioner};
 use async_trait::async_trait;
 use cluster::KindCluster;
 pub use docker::DockerError;
 use docker::{Engine, label, of_instance};
+use gpus::{Allocation, Gpus};
 use names::Names;
 use node::HostTraits;
 use parking_lot::Mutex;
@@ -63,6 +65,7 @@ struct Inner {
     starting: Mutex<BTreeSet<String>>,
     tasks: TaskTracker,
     pool: pool::Pool,
+    gpus: Gpus,
 }
 
 /// What a reaper removed.
@@ -109,8 +112,18 @@ fn wanted(settings: &KindSettings) -> preflight::Wanted {
 }
 
 impl KindProvisioner {
-    /// Connects to Docker and looks whether clusters can run here. `Unavailable` says why not, and what mends it.
+    /// Connects to Docker and looks whether clusters can run here. `Unavailable` says why not, and what mends it. GPUs of this
+    /// machine stay where they are.
     pub async fn connect(settings: KindSettings, edge: Edge) -> Result<Self, ProvisionError> {
+        Self::connect_with(settings, edge, None).await
+    }
+
+    /// As [`Self::connect`]; clusters get GPUs of this machine, of which `ledger` keeps account.
+    pub async fn connect_with_gpus(settings: KindSettings, edge: Edge, ledger: Arc<dyn GpuLedger>) -> Result<Self, ProvisionError> {
+        Self::connect_with(settings, edge, Some(ledger)).await
+    }
+
+    async fn connect_with(settings: KindSettings, edge: Edge, ledger: Option<Arc<dyn GpuLedger>>) -> Result<Self, ProvisionError> {
         let unavailable = |error: DockerError| ProvisionError::Unavailable(error.to_string());
         let named = settings.instance.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         if !named || settings.instance.is_empty() || settings.instance.len() > 16 {
@@ -121,7 +134,9 @@ impl KindProvisioner {
         if let Some(why) = preflight::fatal(&preflight::judge(&facts, wanted(&settings))) {
             return Err(ProvisionError::Unavailable(why));
         }
+        let gpus = Gpus::new(&settings, &engine, ledger).await.map_err(unavailable)?;
         Ok(Self(Arc::new(Inner {
+            gpus,
             engine,
             host,
             settings,
@@ -191,6 +206,7 @@ impl KindProvisioner {
             inner.engine.remove_all(&[of_instance(&inner.settings.instance), label(names::START, &start)]).await.map_err(docker)?;
             reaped.clusters.extend(id);
         }
+        inner.gpus.reconcile(&inner.engine).await?;
         reaped.clusters.sort();
         Ok(reaped)
     }
@@ -244,6 +260,8 @@ impl Inner {
         cancel: CancellationToken,
         pool: bool,
     ) -> Result<Arc<KindCluster>, ProvisionError> {
+        let pending = self.gpus.pending(&names.id);
+        let allocation = if pool { Allocation::default() } else { self.gpus.claim(&self.engine, &pending, &spec).await? };
         let start = format!("{:016x}", (self.edge.random)());
         self.starting.lock().insert(start.clone());
         let stages =
@@ -257,6 +275,8 @@ impl Inner {
             stages: &stages,
             start: &start,
             pool,
+            gpus: &self.gpus,
+            allocation: &allocation,
         };
         let made = run.run().await;
         let made = match made {
@@ -268,10 +288,16 @@ impl Inner {
             }
             Err(error) => Err(error),
         };
-        if made.is_err()
-            && let Err(error) = self.engine.remove_all(&[label(names::START, &start)]).await
-        {
-            tracing::error!(cluster.id = names.id, "a failed start has left something behind, which the reaper removes: {error}");
+        if made.is_err() {
+            let removed = self.engine.remove_all(&[label(names::START, &start)]).await.map_err(|error| failed(stage::READY, error));
+            let tidied = match removed {
+                Ok(()) => self.gpus.release(&names.id).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = tidied {
+                let why = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                tracing::error!(cluster.id = names.id, "a failed start has left something behind, which the reaper removes: {why}");
+            }
         }
         self.starting.lock().remove(&start);
         let cluster = Arc::new(made?);
@@ -289,7 +315,8 @@ fn failed(stage: &str, error: impl std::error::Error + Send + Sync + 'static) ->
 #[async_trait]
 impl Provisioner for KindProvisioner {
     fn capabilities(&self) -> Capabilities {
-        offers()
+        let offers = offers();
+        Capabilities { gpus: if self.0.gpus.lends() { GpuSupport::PassedThrough } else { offers.gpus }, ..offers }
     }
 
     /// Dropping the future cancels the start; its remains are removed in the background.
@@ -314,7 +341,7 @@ impl Provisioner for KindProvisioner {
             cluster.wake().await?;
             return Ok(cluster);
         }
-        let opened = Arc::new(KindCluster::open(names, self.0.engine.clone(), self.0.settings.clone()).await?);
+        let opened = Arc::new(KindCluster::open(names, self.0.engine.clone(), self.0.settings.clone(), &self.0.gpus).await?);
         Ok(self.0.open.lock().entry(id.to_owned()).or_insert(opened).clone())
     }
 
@@ -334,7 +361,11 @@ impl Provisioner for KindProvisioner {
         for filter in filters {
             engine.remove_all(&[of_instance(&self.0.settings.instance), filter]).await.map_err(docker)?;
         }
-        Ok(())
+        self.0.gpus.release(id).await
+    }
+
+    async fn tidy(&self) -> Result<(), ProvisionError> {
+        self.0.gpus.reconcile(&self.0.engine).await
     }
 
     async fn list(&self) -> Result<Vec<String>, ProvisionError> {

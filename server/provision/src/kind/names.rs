@@ -17,6 +17,9 @@ pub const POOL: &str = "cordon.dev/pool";
 /// The image's id when the node was made.
 pub const IMAGE_ID: &str = "cordon.dev/image-id";
 
+/// UUIDs of the GPUs that a node has, between commas. Other servers on the same machine go by it too.
+pub const GPUS: &str = "cordon.dev/gpus";
+
 const CONTROL_PLANE: &str = "control-plane";
 
 /// The longest name of a container that is a host name too.

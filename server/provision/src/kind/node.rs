@@ -1,10 +1,13 @@
 //! One node's container, exactly as `kind create cluster` makes it (`pkg/cluster/internal/providers/docker/provision.go`), with the
 //! limits that kind does not set.
 
-use crate::kind::{names, settings::NodeLimits};
+use crate::{
+    gpu::passage::{self, Passage},
+    kind::{names, settings::NodeLimits},
+};
 use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HostConfig, HostConfigCgroupnsModeEnum, NetworkingConfig, PortBinding, RestartPolicy,
-    RestartPolicyNameEnum,
+    ContainerCreateBody, DeviceRequest, EndpointSettings, HostConfig, HostConfigCgroupnsModeEnum, NetworkingConfig, PortBinding,
+    RestartPolicy, RestartPolicyNameEnum,
 };
 use std::collections::HashMap;
 
@@ -20,6 +23,14 @@ pub struct NodePlan {
     /// The port on 127.0.0.1 that leads to the API server; `None` for a worker.
     pub api_port: Option<u16>,
     pub host: HostTraits,
+    pub gpus: Option<NodeGpus>,
+}
+
+/// GPUs of one node, and how Docker hands them over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeGpus {
+    pub uuids: Vec<String>,
+    pub passage: Passage,
 }
 
 /// What kind finds out about the host before it makes a node.
@@ -42,6 +53,21 @@ impl NodePlan {
         if self.host.device_mapper {
             binds.push("/dev/mapper:/dev/mapper".to_owned());
         }
+        let (mut device_requests, mut runtime) = (None, None);
+        if let Some(gpus) = &self.gpus {
+            labels.insert(names::GPUS.to_owned(), gpus.uuids.join(","));
+            match &gpus.passage {
+                Passage::Cdi => {
+                    let names = gpus.uuids.iter().map(|uuid| passage::cdi_name(uuid)).collect();
+                    device_requests =
+                        Some(vec![DeviceRequest { driver: Some("cdi".to_owned()), device_ids: Some(names), ..DeviceRequest::default() }]);
+                }
+                Passage::Mounts(named) => {
+                    binds.extend(gpus.uuids.iter().map(|uuid| passage::mount(uuid)));
+                    runtime.clone_from(named);
+                }
+            }
+        }
         let binding = |port: u16| PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some(port.to_string()) };
         let memory = i64::try_from(self.limits.memory).unwrap_or(i64::MAX);
         let aliases = EndpointSettings { aliases: Some(vec![self.name.clone()]), ..EndpointSettings::default() };
@@ -58,6 +84,8 @@ impl NodePlan {
                 security_opt: Some(vec!["seccomp=unconfined".to_owned(), "apparmor=unconfined".to_owned()]),
                 tmpfs: Some(["/tmp", "/run"].map(|path| (path.to_owned(), String::new())).into()),
                 binds: Some(binds),
+                device_requests,
+                runtime,
                 cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
                 init: Some(false),
                 restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::ON_FAILURE), maximum_retry_count: Some(1) }),
@@ -97,6 +125,7 @@ mod tests {
             limits: NodeLimits { memory: 2 << 30, cpus: 1.5, pids: 4096 },
             api_port: Some(21_000),
             host: HostTraits::default(),
+            gpus: None,
         }
     }
 
@@ -178,6 +207,21 @@ mod tests {
             assert!(!text.contains(word), "{word}");
         }
         assert!(text.contains(r#""io.x-k8s.kind.role": "worker""#));
+    }
+
+    #[test]
+    fn gpus_come_by_cdi_or_by_mounts() {
+        let with = |passage| Some(NodeGpus { uuids: vec!["GPU-a".to_owned(), "GPU-b".to_owned()], passage });
+        let cdi = NodePlan { gpus: with(Passage::Cdi), ..plan() }.body();
+        let request = cdi.host_config.unwrap().device_requests.unwrap().remove(0);
+        assert_eq!(request.driver.as_deref(), Some("cdi"));
+        assert_eq!(request.device_ids.unwrap(), ["nvidia.com/gpu=GPU-a", "nvidia.com/gpu=GPU-b"]);
+        assert_eq!(cdi.labels.unwrap()[names::GPUS], "GPU-a,GPU-b");
+        for runtime in [None, Some("nvidia".to_owned())] {
+            let host = NodePlan { gpus: with(Passage::Mounts(runtime.clone())), ..plan() }.body().host_config.unwrap();
+            assert_eq!((host.runtime, host.device_requests), (runtime, None));
+            assert!(host.binds.unwrap().contains(&"/dev/null:/var/run/nvidia-container-devices/GPU-b".to_owned()));
+        }
     }
 
     #[test]

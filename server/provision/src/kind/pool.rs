@@ -65,6 +65,10 @@ impl Pool {
         *inner.pool.spec.lock() = Some(spec.clone());
         let cancel = CancellationToken::new();
         let guard = cancel.clone().drop_guard();
+        if inner.gpus.wanted_by(&spec) {
+            tracing::warn!("no clusters are kept ready: their lab gets GPUs of this machine, which idle clusters do not hold");
+            return Warm(guard);
+        }
         tokio::spawn(fill(inner.clone(), spec, cancel));
         Warm(guard)
     }
@@ -80,7 +84,7 @@ impl Pool {
         spec: &ClusterSpec,
         progress: &ProgressSender,
     ) -> Result<Option<Arc<KindCluster>>, ProvisionError> {
-        if inner.pool.spec.lock().as_ref() != Some(spec) {
+        if inner.pool.spec.lock().as_ref() != Some(spec) || inner.gpus.wanted_by(spec) {
             return Ok(None);
         }
         let _turn = inner.pool.claims.lock().await;
@@ -92,7 +96,7 @@ impl Pool {
         };
         tell(false);
         inner.engine.rename(&member.id, &names.control_plane()).await.map_err(|error| failed(CLAIM, error))?;
-        let cluster = KindCluster::open(names.clone(), inner.engine.clone(), inner.settings.clone()).await;
+        let cluster = KindCluster::open(names.clone(), inner.engine.clone(), inner.settings.clone(), &inner.gpus).await;
         tell(true);
         inner.pool.changed.notify_one();
         Ok(Some(Arc::new(cluster?)))

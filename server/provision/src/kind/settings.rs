@@ -1,5 +1,6 @@
 //! What an operator may turn, and what the engine is handed from outside.
 
+use crate::gpu::{GpuChoice, nvml};
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
 use std::{fmt, net::Ipv4Addr, ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
@@ -35,6 +36,10 @@ pub struct KindSettings {
     /// How long one stage of a start may take.
     pub stage_limit: Duration,
     pub pool: PoolSettings,
+    /// Which GPUs of this machine learners get.
+    pub gpus: GpuChoice,
+    /// NVML, by a name that the loader finds or by its path.
+    pub nvml: PathBuf,
 }
 
 /// Limits of one node's container.
@@ -87,6 +92,8 @@ impl Default for KindSettings {
             }],
             stage_limit: Duration::from_secs(120),
             pool: PoolSettings::default(),
+            gpus: GpuChoice::default(),
+            nvml: PathBuf::from(nvml::LIBRARY),
         }
     }
 }

@@ -13,6 +13,8 @@ pub const IMAGE: &str = "Looking for the node image";
 pub const NETWORK: &str = "Making a network of your own";
 pub const NODE: &str = "Starting the node";
 pub const SYSTEMD: &str = "Waiting for the node's systemd";
+/// Only where this machine has GPUs, after systemd is up.
+pub const GPUS: &str = "Giving the node its GPUs";
 pub const CONTROL_PLANE: &str = "Starting the control plane";
 pub const POD_NETWORK: &str = "Putting the pod network in";
 pub const STORAGE: &str = "Putting storage in";

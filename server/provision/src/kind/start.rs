@@ -10,6 +10,7 @@ use crate::{
     kind::{
         api::Api,
         docker::{DockerError, Engine},
+        gpus::{self, Allocation, Gpus},
         guard, images,
         kubeadm::{self, Kubeadm},
         names::Names,
@@ -45,6 +46,8 @@ pub struct Start<'a> {
     /// On everything that this start makes.
     pub start: &'a str,
     pub pool: bool,
+    pub gpus: &'a Gpus,
+    pub allocation: &'a Allocation,
 }
 
 /// One node of the plan, before and after its container exists.
@@ -55,6 +58,8 @@ struct Node {
     name: String,
     labels: BTreeMap<String, String>,
     address: String,
+    /// Its number in the lab's list.
+    index: usize,
 }
 
 impl Start<'_> {
@@ -65,6 +70,9 @@ impl Start<'_> {
         let mut nodes = self.plan();
         let port = stages.whole(stage::NODE, self.containers(&nodes, &image)).await?;
         let version = stages.run(stage::SYSTEMD, self.systemd(&mut nodes)).await?;
+        if self.gpus.hides() {
+            stages.run(stage::GPUS, self.isolate(&nodes)).await?;
+        }
 
         let token = kubeadm::token([(stages.edge.random)(), (stages.edge.random)()]);
         let mut init = Init(None);
@@ -117,12 +125,14 @@ impl Start<'_> {
                 let spec = &self.spec.nodes[index];
                 let container = if position == 0 { self.names.control_plane() } else { self.names.worker(position - 1) };
                 let name = if spec.name.is_empty() { container.clone() } else { spec.name.clone() };
-                Node { container, name, labels: spec.labels.clone(), address: String::new() }
+                let mut labels = self.allocation.labels(index);
+                labels.extend(spec.labels.clone());
+                Node { container, name, labels, address: String::new(), index }
             })
             .collect();
         if nodes.is_empty() {
             let container = self.names.control_plane();
-            nodes.push(Node { name: container.clone(), container, labels: BTreeMap::new(), address: String::new() });
+            nodes.push(Node { name: container.clone(), container, labels: BTreeMap::new(), address: String::new(), index: 0 });
         }
         nodes
     }
@@ -143,6 +153,7 @@ impl Start<'_> {
                     limits: self.settings.limits,
                     api_port,
                     host: self.host,
+                    gpus: self.allocation.of_node(node.index),
                 };
                 let id = self.engine.create_container(&node.container, plan.body()).await?;
                 if self.stages.cancel.is_cancelled() {
@@ -199,6 +210,13 @@ impl Start<'_> {
         let version = self.engine.run(&nodes[0].container, &["cat", "/kind/version"], b"").await?;
         kubeadm::minor(&version).map_err(|why| DockerError::known(why, "name another image in kind.image"))?;
         Ok(version)
+    }
+
+    /// Before anything runs in the nodes: each keeps the device nodes of its own GPUs.
+    async fn isolate(&self, nodes: &[Node]) -> Result<(), StageError> {
+        let all = nodes.iter().map(|node| gpus::isolate(self.engine, &node.container, self.allocation.devices(node.index)));
+        try_join_all(all).await?;
+        Ok(())
     }
 
     fn kubeadm<'a>(&'a self, nodes: &'a [Node], index: usize, version: &'a str, cluster: &'a str, token: &'a str) -> Kubeadm<'a> {
