@@ -71,8 +71,45 @@ mod tests {
     #[test]
     fn of_a_node_before_and_after_discovery() {
         assert_eq!(text(&inventory(vec![gpu(0)]), "GPU-0", false), "feature.node.kubernetes.io/pci-10de.present=true\n");
-        expect![].assert_eq(&text(&inventory(vec![gpu(0)]), "GPU-0", true));
-        expect![].assert_eq(&text(&inventory(vec![divided(1)]), "MIG-1-1", true));
+        expect![[r#"
+            feature.node.kubernetes.io/pci-10de.present=true
+            nvidia.com/cuda.driver-version.full=570.86.15
+            nvidia.com/cuda.driver-version.major=570
+            nvidia.com/cuda.driver-version.minor=86
+            nvidia.com/cuda.driver-version.revision=15
+            nvidia.com/cuda.runtime-version.full=12.8
+            nvidia.com/cuda.runtime-version.major=12
+            nvidia.com/cuda.runtime-version.minor=8
+            nvidia.com/gpu.compute.major=9
+            nvidia.com/gpu.compute.minor=0
+            nvidia.com/gpu.count=1
+            nvidia.com/gpu.family=hopper
+            nvidia.com/gpu.memory=81559
+            nvidia.com/gpu.present=true
+            nvidia.com/gpu.product=NVIDIA-H100-80GB-HBM3
+            nvidia.com/mig.capable=true
+        "#]]
+        .assert_eq(&text(&inventory(vec![gpu(0)]), "GPU-0", true));
+        expect![[r#"
+            feature.node.kubernetes.io/pci-10de.present=true
+            nvidia.com/cuda.driver-version.full=570.86.15
+            nvidia.com/cuda.driver-version.major=570
+            nvidia.com/cuda.driver-version.minor=86
+            nvidia.com/cuda.driver-version.revision=15
+            nvidia.com/cuda.runtime-version.full=12.8
+            nvidia.com/cuda.runtime-version.major=12
+            nvidia.com/cuda.runtime-version.minor=8
+            nvidia.com/gpu.compute.major=9
+            nvidia.com/gpu.compute.minor=0
+            nvidia.com/gpu.count=1
+            nvidia.com/gpu.family=hopper
+            nvidia.com/gpu.memory=9984
+            nvidia.com/gpu.present=true
+            nvidia.com/gpu.product=NVIDIA-H100-80GB-HBM3-MIG-1g.10gb
+            nvidia.com/mig.capable=true
+            nvidia.com/mig.strategy=single
+        "#]]
+        .assert_eq(&text(&inventory(vec![divided(1)]), "MIG-1-1", true));
         assert!(labels(&[], &inventory(vec![gpu(0)]), true).is_empty());
     }
 }

@@ -44,7 +44,7 @@ use node::HostTraits;
 use parking_lot::Mutex;
 pub use pool::{CLAIM, Warm};
 pub use settings::{DEFAULT_IMAGE, DevicePlugin, Edge, KindSettings, NodeLimits, PoolSettings};
-pub use stage::{STAGES, StageError};
+pub use stage::{GPUS, STAGES, StageError};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};

@@ -74,7 +74,7 @@ fn docker_address() -> Result<String, String> {
     said.split("DOCKER_HOST=").nth(1).map(|rest| rest.trim().to_owned()).ok_or(format!("the kit's Docker did not start: {said}"))
 }
 
-fn cache() -> Option<PathBuf> {
+pub fn cache() -> Option<PathBuf> {
     env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(Path::new(&env::var_os("HOME")?).join(".cache")))
 }
 
@@ -105,7 +105,10 @@ pub struct World {
 
 impl World {
     pub async fn new() -> Result<Self, String> {
-        let machine = machine().await?;
+        Ok(Self::on(machine().await?))
+    }
+
+    pub fn on(machine: Machine) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let random = RandomState::new().build_hasher().finish();
         let settings = KindSettings {
@@ -118,7 +121,7 @@ impl World {
             ..KindSettings::default()
         };
         let docker = Docker::connect_with_host(&machine.docker).expect("an address of Docker");
-        Ok(Self { settings, docker, _folder: folder })
+        Self { settings, docker, _folder: folder }
     }
 
     pub async fn provisioner(&self) -> KindProvisioner {
