@@ -179,7 +179,7 @@ async fn a_lab_gets_its_gpu_and_nothing_else() {
     let mut busy = machine();
     busy.gpus[1].compute = vec![Process { pid: 4242, ..Process::default() }];
     lab.driver(&busy);
-    refused(1, &["all 2 GPUs are in use", "GPU 1 (GPU-b): process 4242 (compute) use", "kill 4242"]).await;
+    refused(1, &["all 2 GPUs are in use", "GPU 1 (GPU-b): process 4242 (compute) on it", "kill 4242"]).await;
     lab.driver(&machine());
     assert_eq!(lab.ledger.text(), "GPU-a=a");
     lab.ledger.0.lock().clear();
@@ -262,7 +262,12 @@ async fn faults_name_their_cause_and_release_the_gpu() {
     fails(listed("GPU-a"), &[STAGE, "the node sees the GPUs GPU-z and shall see GPU-a", "nvidia-ctk cdi generate"]).await;
     lab.docker.describe(&["GPU-b"], TRUE);
     fails(listed("GPU-a"), &["no CDI specification in", "names GPU-a", "nvidia-ctk cdi generate --device-name-strategy=uuid"]).await;
-    // Docker does not know what the file says: it was written after Docker read it, and cannot be read now.
+    // Docker does not take what the file says.
+    lab.docker.describe(ALL, TRUE);
+    let specification = lab.docker.path("cdi/nvidia.json");
+    let text = std::fs::read_to_string(&specification).unwrap();
+    std::fs::write(&specification, text.replace("0.5.0", "99.0.0")).unwrap();
+    fails(listed("GPU-a"), &["unresolvable CDI devices nvidia.com/gpu=GPU-a", "nvidia-ctk cdi generate"]).await;
     lab.docker.describe(ALL, TRUE);
     fails(listed("GPU-q"), &["GPU-q of kind.gpus is not here", "nvidia-smi -L"]).await;
     let smi = lab.docker.path("nvidia-smi");

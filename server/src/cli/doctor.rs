@@ -46,8 +46,10 @@ fn line(what: &str, good: impl Into<Option<bool>>, says: impl Into<String>, help
 
 /// Exit code 1 where labs cannot be done at all.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let (engine, docker) = kind(&arguments.place.read_config()?).await;
-    let sections = tokio::task::spawn_blocking(|| vec![engines(engine), docker, shell(), tools(), hardware()]).await?;
+    let config = arguments.place.read_config()?;
+    let (engine, docker) = kind(&config).await;
+    let gpus = gpus(&config).await;
+    let sections = tokio::task::spawn_blocking(|| vec![engines(engine), docker, gpus, shell(), tools(), hardware()]).await?;
     match arguments.format {
         Format::Json => print(serde_json::to_string_pretty(&sections)?),
         Format::Text => show(&sections),
@@ -85,6 +87,15 @@ async fn kind(config: &Config) -> (Line, Section) {
         None if config.engine == Engine::Kind => (true, format!("real clusters of {}", settings.image)),
         None => (true, format!("real clusters of {}, where the configuration says engine = \"kind\"", settings.image)),
     };
+    (line("kind", good, says, ""), section("Real clusters (kind)", verdicts))
+}
+
+/// GPUs of this machine, for real clusters; the sandbox simulates its own.
+async fn gpus(config: &Config) -> Section {
+    section("GPUs", provision::kind::examine_gpus(&config.kind).await)
+}
+
+fn section(title: &'static str, verdicts: Vec<preflight::Verdict>) -> Section {
     let lines = verdicts.into_iter().map(|verdict| {
         let good = match verdict.grade {
             preflight::Grade::Fine => Some(true),
@@ -93,7 +104,7 @@ async fn kind(config: &Config) -> (Line, Section) {
         };
         line(verdict.what, good, verdict.says, verdict.remedy)
     });
-    (line("kind", good, says, ""), Section { title: "Real clusters (kind)", lines: lines.collect() })
+    Section { title, lines: lines.collect() }
 }
 
 fn engines(kind: Line) -> Section {
@@ -166,11 +177,6 @@ fn tools() -> Section {
 }
 
 fn hardware() -> Section {
-    let gpus = programs::find("nvidia-smi").and_then(|path| programs::output(&path, &["-L"]));
-    let gpu = match gpus.as_deref().map(str::trim).filter(|list| !list.is_empty()) {
-        Some(list) => line("NVIDIA GPU", None, format!("{} found; the sandbox simulates its own", list.lines().count()), ""),
-        None => line("NVIDIA GPU", None, "none found; the sandbox simulates its own", ""),
-    };
     let restricts = std::fs::read_to_string("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").ok();
     let apparmor = match (restricts.as_deref().map(str::trim), jail::apparmor_profile()) {
         (Some("1"), Some(profile)) => {
@@ -184,5 +190,5 @@ fn hardware() -> Section {
         ),
         _ => line("AppArmor", None, "does not restrict user namespaces", ""),
     };
-    Section { title: "Machine", lines: vec![gpu, apparmor] }
+    Section { title: "Machine", lines: vec![apparmor] }
 }

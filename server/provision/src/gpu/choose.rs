@@ -204,9 +204,9 @@ fn unfit(gpu: &Gpu, memory: Result<&Memory, &String>, on_it: impl Fn(&Process) -
     if !users.is_empty() {
         let named: Vec<String> = users.iter().map(|process| format!("{} ({})", process.pid, process.does)).collect();
         let pids: Vec<String> = users.iter().map(|process| process.pid.to_string()).collect();
-        let plural = if users.len() == 1 { "process" } else { "processes" };
+        let processes = if users.len() == 1 { "process" } else { "processes" };
         return Some(format!(
-            "{plural} {} use it; end what should not run (kill {}), or leave it out of kind.gpus",
+            "{processes} {} on it; end what should not run (kill {}), or leave it out of kind.gpus",
             named.join(", "),
             pids.join(" ")
         ));
@@ -226,7 +226,7 @@ fn unfit(gpu: &Gpu, memory: Result<&Memory, &String>, on_it: impl Fn(&Process) -
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::gpu::inventory::{Lost, Use};
 
@@ -333,7 +333,7 @@ pub(super) mod tests {
         }
         let used = Gpu { processes: Ok(vec![busy(4242, Use::Compute, None), busy(17, Use::Graphics, None)]), ..gpu(0) };
         let said = row(vec![used], &GpuChoice::Auto, &[], &[ask(1, H100)]);
-        assert!(said.contains("processes 4242 (compute), 17 (graphics) use it; end what should not run (kill 4242 17)"), "{said}");
+        assert!(said.contains("processes 4242 (compute), 17 (graphics) on it; end what should not run (kill 4242 17)"), "{said}");
 
         // A process on one instance leaves the others free.
         let used = Gpu { processes: Ok(vec![busy(1, Use::Compute, Some(1))]), ..divided(0) };

@@ -45,7 +45,7 @@ impl DockerError {
         }
     }
 
-    fn says(&self, words: &[&str]) -> bool {
+    pub(crate) fn says(&self, words: &[&str]) -> bool {
         matches!(self, Self::Refused { message, .. } if words.iter().any(|word| message.contains(word)))
     }
 

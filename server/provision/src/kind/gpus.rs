@@ -29,6 +29,9 @@ use std::{
 /// How often another choice is made where somebody else was faster.
 const TRIES: u32 = 16;
 
+const CDI_REMEDY: &str = "compare nvidia-smi -L on this machine with docker info; a CDI specification that is older than the driver or \
+     its MIG instances is made anew with nvidia-ctk cdi generate --device-name-strategy=uuid --output=/etc/cdi/nvidia.yaml";
+
 /// What one start has been given: by the number of the node in the lab's list.
 #[derive(Debug, Default)]
 pub struct Allocation {
@@ -241,14 +244,17 @@ pub async fn isolate(engine: &Engine, container: &str, devices: &[Device]) -> Re
     if devices.is_empty() {
         return Ok(());
     }
-    let remedy = "nvidia-smi -L on this machine and in the node (docker exec) say more; a CDI specification that is too old is made anew \
-                  with nvidia-ctk cdi generate --device-name-strategy=uuid --output=/etc/cdi/nvidia.yaml";
     let printed = engine.exec(container, &["sh", "-c", "nvidia-smi -L"], b"").await?;
     if printed.code != 0 {
         let words = format!("{} {}", printed.stdout.trim(), printed.stderr.trim());
-        return Err(DockerError::known(format!("nvidia-smi in the node ended with code {}: {}", printed.code, words.trim()), remedy));
+        return Err(DockerError::known(format!("nvidia-smi in the node ended with code {}: {}", printed.code, words.trim()), CDI_REMEDY));
     }
-    listing::verify(&printed.stdout, devices).map_err(|why| DockerError::known(why, remedy))
+    listing::verify(&printed.stdout, devices).map_err(|why| DockerError::known(why, CDI_REMEDY))
+}
+
+/// Docker's words for a device that it does not know, with what mends it.
+pub fn explained(error: DockerError) -> DockerError {
+    if error.says(&["CDI device"]) { DockerError::known(error.to_string(), CDI_REMEDY) } else { error }
 }
 
 /// Blocks a thread of its own, since NVML may take its time.

@@ -15,6 +15,7 @@
 mod api;
 mod cluster;
 mod docker;
+mod gpu_report;
 mod gpus;
 mod guard;
 mod identity;
@@ -38,6 +39,7 @@ use async_trait::async_trait;
 use cluster::KindCluster;
 pub use docker::DockerError;
 use docker::{Engine, label, of_instance};
+pub use gpu_report::examine as examine_gpus;
 use gpus::{Allocation, Gpus};
 use names::Names;
 use node::HostTraits;

@@ -169,7 +169,7 @@ impl Start<'_> {
                         taken.extend(api_port);
                         tries += 1;
                     }
-                    Err(error) => return Err(error.into()),
+                    Err(error) => return Err(gpus::explained(error).into()),
                 }
             }
         }
