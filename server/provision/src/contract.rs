@@ -75,6 +75,12 @@ pub trait Provisioner: Send + Sync + Debug {
     /// Idempotent: a cluster that is gone already is no error.
     async fn delete(&self, id: &str) -> Result<(), ProvisionError>;
 
+    /// Brings a cluster back to a snapshot; an engine that has a fresh one at hand may let it take the old one's place. Whoever holds
+    /// the old one opens it anew.
+    async fn restore(&self, id: &str, snapshot: &str) -> Result<(), ProvisionError> {
+        self.open(id).await?.restore(snapshot).await
+    }
+
     /// Ids of all clusters that exist, for the reaper.
     async fn list(&self) -> Result<Vec<String>, ProvisionError>;
 

@@ -79,6 +79,33 @@ async fn a_pool_is_filled_claimed_and_refilled() {
         .flat_map(|text| text.lines().map(|line| line[..64].to_owned()).collect::<Vec<_>>())
         .collect();
     assert_eq!(keys.len(), 4, "members share no keys");
+
+    // Back to a snapshot by a cluster that nobody has worked in: room for it is made first.
+    provisioner.delete("b").await.unwrap();
+    until_idle(&provisioner, 1).await;
+    a.snapshot("start").await.unwrap();
+    let before = key("a").await;
+    let add = async |cluster: &Arc<dyn Cluster>, path: &str, body: Value| {
+        let request = Request::post(path).header("content-type", "application/json").body(Body::from(body.to_string())).unwrap();
+        cluster.serve(UserInfo::admin(), request).await.status()
+    };
+    assert_eq!(add(&a, "/api/v1/namespaces", json!({"metadata": {"name": "later"}})).await, 201);
+    world.sh(&world.node("a"), "touch /var/lib/dirt").await;
+    provisioner.restore("a", "start").await.unwrap();
+    assert_ne!(key("a").await, before, "it is another cluster");
+    assert_eq!(world.sh(&world.node("a"), "ls /var/lib/dirt").await.0, 2, "with another disk");
+    let a = provisioner.open("a").await.unwrap();
+    assert_eq!(get(&a, "/api/v1/namespaces/later").await["code"], 404, "what came after the snapshot is gone");
+    assert_eq!(get(&a, "/api/v1/namespaces/default/pods/p").await["spec"]["containers"][0]["name"], "c", "what was in it is there");
+    let authority = |object: &Value| object["data"]["ca.crt"].as_str().unwrap_or_default().trim().to_owned();
+    let own = world.sh(&world.node("a"), "cat /etc/kubernetes/pki/ca.crt").await.1;
+    assert_eq!(authority(&get(&a, "/api/v1/namespaces/default/configmaps/kube-root-ca.crt").await), own.trim(), "its authority is its own");
+    assert_eq!(provisioner.list().await.unwrap(), ["a"]);
+    let left: Vec<String> = world.left().await.into_iter().filter(|name| name.contains("next-") || name.contains("old-")).collect();
+    assert_eq!(left, [""; 0]);
+
+    until_idle(&provisioner, 1).await;
+    claim("b").await;
     let (sender, _) = mpsc::unbounded_channel();
     let full = provisioner.create("c", &one_node(), sender).await.unwrap_err();
     assert!(matches!(&full, ProvisionError::Unavailable(why) if why.contains("all 2 clusters")), "{full:?}");

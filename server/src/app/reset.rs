@@ -54,7 +54,7 @@ impl App {
         let rows = self.store.snapshots(&attempt.id).await?;
         let row = rows.into_iter().find(|row| row.name == name).ok_or(AppError::NotFound("snapshot"))?;
         let files = self.remembered_files(&attempt, &name).await?;
-        self.engine.open(&attempt.id).await?.restore(&name).await?;
+        self.engine.restore(&attempt.id, &name).await?;
         self.reset_workspace(&attempt.id, files).await?;
         let kept: Vec<String> = match to {
             ResetPoint::Start => Vec::new(),

@@ -95,9 +95,8 @@ impl KindCluster {
         Ok(())
     }
 
-    /// `None`: that is no name of a snapshot.
-    fn snapshot_path(&self, name: &str) -> Option<PathBuf> {
-        is_snapshot_name(name).then(|| snapshots(&self.settings, &self.names.id).join(format!("{name}.json")))
+    pub fn api(&self) -> &Api {
+        &self.api
     }
 }
 
@@ -155,7 +154,7 @@ impl Cluster for KindCluster {
 
     async fn snapshot(&self, name: &str) -> Result<(), ProvisionError> {
         let stage = "taking a snapshot";
-        let path = self.snapshot_path(name).ok_or(ProvisionError::NotFound)?;
+        let path = snapshot_path(&self.settings, &self.names.id, name).ok_or(ProvisionError::NotFound)?;
         self.wake().await?;
         let recorded = recording::record(&self.api).await.map_err(|error| failed(stage, error))?;
         let written = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
@@ -171,9 +170,7 @@ impl Cluster for KindCluster {
 
     async fn restore(&self, name: &str) -> Result<(), ProvisionError> {
         let stage = "restoring a snapshot";
-        let path = self.snapshot_path(name).ok_or(ProvisionError::NotFound)?;
-        let bytes = tokio::fs::read(path).await.map_err(|_| ProvisionError::NotFound)?;
-        let recorded: Vec<Value> = serde_json::from_slice(&bytes).map_err(|error| failed(stage, error))?;
+        let recorded = recorded(&self.settings, &self.names.id, name).await?;
         self.wake().await?;
         let restored = tokio::time::timeout(self.settings.stage_limit, recording::restore(&self.api, &recorded)).await;
         restored
@@ -213,6 +210,18 @@ async fn nodes(engine: &Engine, names: &Names) -> Result<Vec<Listed>, DockerErro
 /// Where the snapshots of a cluster are kept.
 pub fn snapshots(settings: &KindSettings, id: &str) -> PathBuf {
     settings.data.join("snapshots").join(id)
+}
+
+/// `None`: that is no name of a snapshot.
+fn snapshot_path(settings: &KindSettings, id: &str, name: &str) -> Option<PathBuf> {
+    is_snapshot_name(name).then(|| snapshots(settings, id).join(format!("{name}.json")))
+}
+
+/// What a snapshot holds.
+pub async fn recorded(settings: &KindSettings, id: &str, name: &str) -> Result<Vec<Value>, ProvisionError> {
+    let path = snapshot_path(settings, id, name).ok_or(ProvisionError::NotFound)?;
+    let bytes = tokio::fs::read(path).await.map_err(|_| ProvisionError::NotFound)?;
+    serde_json::from_slice(&bytes).map_err(|error| failed("reading a snapshot", error))
 }
 
 /// A door that the guard's authorizer holds closed answers as a failure of the server; it is said what it is.

@@ -4,6 +4,7 @@
 //! KindProvisioner ──► Start      image, network, node, kubeadm, pod network, storage: in stages, cancellable
 //!        │               └──► docker (bollard), api (the cluster's API server over TLS)
 //!        ├──────────► KindCluster  serve, probe, snapshot, sleep
+//!        ├──────────► exchange     a cluster of the pool takes the place of one that goes back to a snapshot
 //!        ├──────────► reaper       what nobody knows any more is removed
 //!        └──────────► preflight    what this machine lacks, and what mends it
 //! ```
@@ -15,6 +16,7 @@
 mod api;
 mod cluster;
 mod docker;
+mod exchange;
 mod gpu_report;
 mod gpus;
 mod guard;
@@ -370,13 +372,24 @@ impl Provisioner for KindProvisioner {
         self.0.gpus.reconcile(&self.0.engine).await
     }
 
+    async fn restore(&self, id: &str, snapshot: &str) -> Result<(), ProvisionError> {
+        let names = self.0.names(id).map_err(|_| ProvisionError::NotFound)?;
+        // Spawned: an exchange that has begun is finished, whoever waits for it.
+        let (inner, snapshot_name) = (self.0.clone(), snapshot.to_owned());
+        let exchange = self.0.tasks.spawn(async move { exchange::restore(&inner, &names, &snapshot_name).await });
+        if exchange.await.map_err(|error| failed("restoring a snapshot", error))?? {
+            return Ok(());
+        }
+        self.open(id).await?.restore(snapshot).await
+    }
+
     async fn list(&self) -> Result<Vec<String>, ProvisionError> {
         let instance = &self.0.settings.instance;
         let containers = self.0.engine.containers(&[of_instance(instance)]).await.map_err(|error| failed("listing clusters", error))?;
         // Members of the pool are nobody's clusters, idle or still being made.
         let claimed = containers.iter().filter(|container| !pool::is_member(instance, container));
-        let mut ids: Vec<String> =
-            claimed.filter_map(|container| names::id_of_control_plane(instance, &container.name)).map(str::to_owned).collect();
+        let ids = claimed.filter_map(|container| names::id_of_control_plane(instance, &container.name));
+        let mut ids: Vec<String> = ids.filter(|id| !exchange::is_passing(id)).map(str::to_owned).collect();
         ids.sort();
         Ok(ids)
     }

@@ -16,7 +16,8 @@ pub const START: &str = "cordon.dev/start";
 pub const POOL: &str = "cordon.dev/pool";
 /// The image's id when the node was made.
 pub const IMAGE_ID: &str = "cordon.dev/image-id";
-
+/// What was asked for, as JSON: a cluster of the pool that is to take this one's place must be the same.
+pub const SPEC: &str = "cordon.dev/spec";
 /// UUIDs of the GPUs that a node has, between commas. Other servers on the same machine go by it too.
 pub const GPUS: &str = "cordon.dev/gpus";
 

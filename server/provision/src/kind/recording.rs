@@ -4,6 +4,7 @@
 //! ```text
 //! snapshot   every object that no controller owns ──► <data>/snapshots/<id>/<name>.json
 //! restore    present against recorded: delete what is new, replace what differs, create what is missing
+//! fill       the same for another cluster, which keeps its own authorities and kube-system
 //! ```
 
 use crate::kind::{
@@ -13,7 +14,7 @@ use crate::kind::{
 use futures::{StreamExt, stream};
 use http::Method;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Kinds that the cluster writes itself, and those that are no state of a lab.
@@ -166,8 +167,37 @@ fn node_content(node: &Value) -> Value {
 
 /// Makes the cluster's objects those of the recording.
 pub async fn restore(api: &Api, recorded: &[Value]) -> Result<(), ApiError> {
+    write_back(api, collect(api).await?, recorded.iter().collect()).await
+}
+
+/// The same with a recording of another cluster: what each cluster has of its own stays as it is.
+pub async fn fill(api: &Api, recorded: &[Value]) -> Result<(), ApiError> {
+    let mut now = collect(api).await?;
+    let mine: BTreeSet<(String, String, String)> = now.values().map(|found| identity(&found.object)).collect();
+    now.retain(|_, found| !is_of_system(&found.object));
+    let shared = |object: &&Value| !is_of_one_cluster(object) && !(is_of_system(object) && mine.contains(&identity(object)));
+    write_back(api, now, recorded.iter().filter(shared).collect()).await
+}
+
+/// Of the cluster's own machinery: its configuration and its accounts.
+fn is_of_system(object: &Value) -> bool {
+    text(object, "/metadata/namespace") == "kube-system"
+}
+
+/// Signed by the cluster's own authorities, or a secret of its own nodes.
+fn is_of_one_cluster(object: &Value) -> bool {
+    let kind = text(object, "/type");
+    (object["kind"] == "ConfigMap" && text(object, "/metadata/name") == "kube-root-ca.crt")
+        || (object["kind"] == "Secret" && matches!(kind, "kubernetes.io/service-account-token" | "bootstrap.kubernetes.io/token"))
+}
+
+fn identity(object: &Value) -> (String, String, String) {
+    let part = |pointer| text(object, pointer).to_owned();
+    (part("/kind"), part("/metadata/namespace"), part("/metadata/name"))
+}
+
+async fn write_back(api: &Api, now: BTreeMap<Path, Found>, recorded: Vec<&Value>) -> Result<(), ApiError> {
     let places = objects::Places::new(api);
-    let now = collect(api).await?;
     // Kinds that came with a CustomResourceDefinition may be gone: their objects are found again when it is back.
     let mut wanted: BTreeMap<Path, &Value> = BTreeMap::new();
     let mut homeless = Vec::new();
@@ -349,6 +379,21 @@ mod tests {
         let content = content(&node);
         assert_eq!(content["spec"], json!({"taints": [{"key": "gpu", "effect": "NoSchedule"}], "unschedulable": false}));
         assert_eq!(content["metadata"], json!({"name": "n", "labels": {"a": "b"}}));
+    }
+
+    #[test]
+    fn what_each_cluster_has_of_its_own() {
+        let rows = [
+            (json!({"kind": "ConfigMap", "metadata": {"name": "kube-root-ca.crt", "namespace": "a"}}), true),
+            (json!({"kind": "ConfigMap", "metadata": {"name": "mine", "namespace": "a"}}), false),
+            (json!({"kind": "Secret", "metadata": {"name": "t"}, "type": "kubernetes.io/service-account-token"}), true),
+            (json!({"kind": "Secret", "metadata": {"name": "t"}, "type": "Opaque"}), false),
+        ];
+        for (object, expected) in rows {
+            assert_eq!(is_of_one_cluster(&object), expected, "{object}");
+        }
+        assert!(is_of_system(&json!({"metadata": {"namespace": "kube-system"}})));
+        assert!(!is_of_system(&json!({"kind": "Namespace", "metadata": {"name": "kube-system"}})));
     }
 
     #[test]

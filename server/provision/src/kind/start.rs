@@ -13,7 +13,7 @@ use crate::{
         gpus::{self, Allocation, Gpus},
         guard, images,
         kubeadm::{self, Kubeadm},
-        names::Names,
+        names::{self, Names},
         node::{HostTraits, NodePlan},
         objects::{self, Places, text},
         settings::KindSettings,
@@ -149,7 +149,7 @@ impl Start<'_> {
                     name: node.container.clone(),
                     image: image.reference.clone(),
                     network: self.names.network(),
-                    labels: self.names.labels(self.start, self.pool).into_iter().chain(image.label()).collect(),
+                    labels: self.names.labels(self.start, self.pool).into_iter().chain(image.label()).chain(self.spec_label()).collect(),
                     limits: self.settings.limits,
                     api_port,
                     host: self.host,
@@ -174,6 +174,10 @@ impl Start<'_> {
             }
         }
         Ok(port)
+    }
+
+    fn spec_label(&self) -> Option<(String, String)> {
+        Some((names::SPEC.to_owned(), serde_json::to_string(self.spec).ok()?))
     }
 
     /// Not by port 0: Docker would choose another one whenever the container starts again.
