@@ -10,7 +10,6 @@
 //! writes the cluster only through `apiserver::Client`. It enforces with the same engine crates that the checkers judge with.
 
 pub mod bootstrap;
-pub mod catalogue;
 pub mod components;
 pub mod controllers;
 pub mod events;
@@ -22,5 +21,5 @@ pub mod step;
 #[cfg(test)]
 mod testing;
 
-pub use catalogue::ImageCatalogue;
+pub use images::{ImageCatalogue, catalogue};
 pub use step::{Context, Controller, Sim};

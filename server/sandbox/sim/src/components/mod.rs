@@ -20,28 +20,11 @@ mod static_http;
 mod tensorflow_serving;
 
 use crate::{
-    network::{Bound, Handler, Listener, Protocol},
+    network::{Bound, Handler, Listener, Protocol, Response},
     shell::{commands, filesystem::Errno, process::Process},
 };
+use images::behaviour::{Answer, flag};
 use std::sync::{Arc, atomic::Ordering};
-
-const NAMES: &[&str] = &[
-    "coredns",
-    "cuda-vectoradd",
-    "gatekeeper",
-    "kube-apiserver",
-    "kyverno",
-    "nginx",
-    "nvidia-device-plugin",
-    "prometheus",
-    "scraper",
-    "tensorflow-serving",
-];
-
-/// Whether a `behaviour:` of the catalogue names a component.
-pub fn is_known(name: &str) -> bool {
-    NAMES.contains(&name)
-}
 
 /// Runs the image's own program; returns its exit code.
 pub async fn run(process: &mut Process, arguments: &[String]) -> i32 {
@@ -122,12 +105,8 @@ fn number(error: Errno) -> i32 {
     }
 }
 
-/// Value of `--name=value` or `--name value`.
-fn flag<'a>(arguments: &'a [String], name: &str) -> Option<&'a str> {
-    let long = format!("--{name}");
-    arguments.iter().enumerate().find_map(|(i, argument)| match argument.strip_prefix(long.as_str()) {
-        Some("") => arguments.get(i + 1).map(String::as_str),
-        Some(rest) => rest.strip_prefix('='),
-        None => None,
-    })
+impl From<Answer> for Response {
+    fn from(answer: Answer) -> Self {
+        Self::new(answer.status, &answer.content_type, answer.body)
+    }
 }

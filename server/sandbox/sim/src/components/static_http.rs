@@ -13,12 +13,7 @@ struct Answers(Vec<HttpAnswer>);
 
 impl Handler for Answers {
     fn handle(&self, request: Request) -> BoxFuture<'_, Response> {
-        let path = request.path_only().to_owned();
-        let answer = self.0.iter().find(|a| a.path == path);
-        let response = match answer {
-            Some(answer) => Response::new(answer.status, &answer.content_type, answer.body.clone()),
-            None => Response::text(404, "404 page not found\n"),
-        };
+        let response = images::behaviour::listed(&self.0, request.path_only()).into();
         Box::pin(async move { response })
     }
 }

@@ -20,7 +20,6 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::Ipv4Addr,
@@ -84,18 +83,11 @@ impl Runtime {
         let mut api_server = None;
         for (i, node) in spec.nodes.iter().enumerate() {
             let number = u8::try_from(i).unwrap_or(u8::MAX - 2);
-            let product = node.gpu_product.replace('-', " ");
-            let gpus = (0..node.gpus).map(|index| Gpu {
-                index,
-                uuid: gpu_uuid(&node.name, index),
-                memory_mib: memory_of(&product),
-                product: product.clone(),
-            });
             let made = Node {
                 address: Ipv4Addr::new(172, 18, 0, number.saturating_add(2)),
                 pods: [10, 244, number],
                 last_address: 1,
-                gpus: gpus.collect(),
+                gpus: images::gpu::of_node(&node.name, node.gpus, &node.gpu_product),
                 memory: machinery::quantity::Quantity::parse(&node.memory).map_or(0, |q| u64::try_from(q.value()).unwrap_or(0)),
                 cpus: node.cpu,
                 images: preloaded(&catalogue),
@@ -362,18 +354,7 @@ impl Runtime {
     pub fn visible_gpus(&self, node: &str, wanted: &str) -> Vec<Gpu> {
         let nodes = self.nodes.lock();
         let Some(node) = nodes.get(node) else { return Vec::new() };
-        match wanted {
-            "" | "void" | "none" => Vec::new(),
-            "all" => node.gpus.clone(),
-            list => {
-                let listed: Vec<&str> = list.split(',').map(str::trim).collect();
-                node.gpus
-                    .iter()
-                    .filter(|g| listed.contains(&g.uuid.as_str()) || listed.contains(&g.index.to_string().as_str()))
-                    .cloned()
-                    .collect()
-            }
-        }
+        images::gpu::visible(&node.gpus, wanted)
     }
 
     /// A ServiceAccount token for a pod, signed by this cluster's API server.
@@ -403,13 +384,3 @@ pub static NODE_TOOLS: std::sync::LazyLock<Tools> = std::sync::LazyLock::new(|| 
     extra: ["ps", "ip", "kill", "mount", "umount", "ss", "hostname", "ping"].map(str::to_owned).to_vec(),
 });
 const NODE_PROGRAMS: &[&str] = &["containerd", "crictl", "ctr", "kubeadm", "kubectl", "kubelet", "runc", "systemctl"];
-
-fn gpu_uuid(node: &str, index: u32) -> String {
-    let digest = hex::encode(Sha256::digest(format!("cordon.dev/simulated gpu {node} {index}")));
-    format!("GPU-{}-{}-{}-{}-{}", &digest[..8], &digest[8..12], &digest[12..16], &digest[16..20], &digest[20..32])
-}
-
-fn memory_of(product: &str) -> u64 {
-    let sizes = [("H200", 143_771), ("B200", 183_359), ("H100", 81_559), ("A100", 81_920), ("L40S", 46_068), ("T4", 15_360)];
-    sizes.iter().find(|(name, _)| product.contains(name)).map_or(81_559, |(_, size)| *size)
-}

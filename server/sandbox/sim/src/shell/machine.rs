@@ -10,6 +10,7 @@ use crate::{
     network::{Failure, Listener, Protocol, RecordType, Reply, Sockets},
 };
 use futures::future::BoxFuture;
+pub use images::gpu::Gpu;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use std::{
@@ -54,16 +55,6 @@ pub trait Network: Send + Sync + Debug {
 
     /// Of the first nameserver in `/etc/resolv.conf`.
     fn nameserver(&self) -> Ipv4Addr;
-}
-
-/// A GPU as the driver shows it. Simulated.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gpu {
-    pub index: u32,
-    pub uuid: String,
-    /// As `NVIDIA H100 80GB HBM3`.
-    pub product: String,
-    pub memory_mib: u64,
 }
 
 /// Facts about the container and its node.

@@ -2,7 +2,7 @@ use super::*;
 use expect_test::{Expect, expect};
 
 fn content() -> ImageCatalogue {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../labs/content/images");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../content/images");
     let files: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())

@@ -1,7 +1,7 @@
 //! One image file: `apiVersion: cordon.dev/v1alpha1`, `kind: Image`.
 
 use super::{CatalogueError, Tools, tools::ToolSet};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -105,7 +105,7 @@ pub struct User {
     pub home: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Port {
     pub port: u16,
@@ -119,7 +119,7 @@ fn tcp() -> String {
     "TCP".to_owned()
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpAnswer {
     pub path: String,
@@ -155,7 +155,7 @@ pub struct File {
 }
 
 /// What the image's program cannot do without.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Needs {
     /// As `CHOWN`, `NET_ADMIN`.
@@ -230,10 +230,15 @@ impl Image {
 
     /// Whether `program` (an `argv[0]`) is the image's own rather than a tool.
     pub fn is_own_program(&self, program: &str) -> bool {
-        let base = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
-        self.entrypoint.first().is_some_and(|own| own == program)
-            || self.programs.iter().any(|own| own == program || (!program.contains('/') && base(own) == program))
+        is_own_program(&self.entrypoint, &self.programs, program)
     }
+}
+
+/// See [`Image::is_own_program`].
+pub fn is_own_program(entrypoint: &[String], programs: &[String], program: &str) -> bool {
+    let base = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    entrypoint.first().is_some_and(|own| own == program)
+        || programs.iter().any(|own| own == program || (!program.contains('/') && base(own) == program))
 }
 
 #[derive(Deserialize)]
@@ -356,7 +361,7 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Arc<Image>, CatalogueError
             return Err(error(format!("spec.ports[{i}].protocol"), format!("{:?} is neither TCP nor UDP", port.protocol)));
         }
     }
-    if !spec.behaviour.is_empty() && !crate::components::is_known(&spec.behaviour) {
+    if !spec.behaviour.is_empty() && !crate::behaviour::is_known(&spec.behaviour) {
         return Err(error("spec.behaviour".to_owned(), format!("no component is called {:?}", spec.behaviour)));
     }
     Ok(Arc::new(Image {

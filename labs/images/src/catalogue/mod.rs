@@ -13,7 +13,7 @@ mod image;
 mod reference;
 mod tools;
 
-pub use image::{File, HttpAnswer, Image, Needs, Package, Port, RunAs, Severity, Tag, User, Vulnerability};
+pub use image::{File, HttpAnswer, Image, Needs, Package, Port, RunAs, Severity, Tag, User, Vulnerability, is_own_program};
 pub use reference::{Reference, ReferenceError};
 pub use tools::{ToolSet, Tools};
 
