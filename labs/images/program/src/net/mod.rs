@@ -1,0 +1,5 @@
+//! The network: names, HTTP in both directions.
+
+pub mod client;
+pub mod resolve;
+pub mod server;
