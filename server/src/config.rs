@@ -377,6 +377,7 @@ mod tests {
             ("[kind]\ngpus = \"all\"", "cordon.toml: kind.gpus: \"all\" is none of"),
             ("[kind]\ngpus = [\"0\"]", "cordon.toml: kind.gpus: \"0\" is no UUID of a GPU"),
             ("[kind]\ngpus = []", "cordon.toml: kind.gpus: the list is empty"),
+            ("[kind.images]\nreal = [\"a:1\"]", "cordon.toml: kind.images.real: \"a:1\" is no repository"),
             ("[kind]\ngpu = 1", "cordon.toml, line 2: unknown field `gpu`"),
         ];
         for (text, expected) in rows {

@@ -14,7 +14,6 @@ pub const DESCRIPTION: &str = "/usr/libexec/cordon/image.json";
 pub struct Description {
     pub name: String,
     pub repository: String,
-    pub tag: String,
     pub entrypoint: Vec<String>,
     pub programs: Vec<String>,
     pub behaviour: String,
@@ -29,11 +28,10 @@ pub struct Description {
 }
 
 impl Description {
-    pub fn of(image: &Image, tag: &str, tools: Vec<String>) -> Self {
+    pub fn of(image: &Image, tools: Vec<String>) -> Self {
         Self {
             name: image.name.clone(),
             repository: image.repository.clone(),
-            tag: tag.to_owned(),
             entrypoint: image.entrypoint.clone(),
             programs: image.programs.clone(),
             behaviour: image.behaviour.clone(),

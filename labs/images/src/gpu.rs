@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// Where the node's GPUs are listed, beside the kubelet's socket: the folder that a device plugin mounts anyway.
-pub const INVENTORY: &str = "/var/lib/kubelet/device-plugins/cordon-gpus.json";
+/// Where the node's GPUs are listed: in the folder that a device plugin mounts anyway, below it, since the kubelet removes files that
+/// it finds there when it starts.
+pub const INVENTORY: &str = "/var/lib/kubelet/device-plugins/cordon.dev/gpus.json";
 
 /// By this variable the device plugin tells the programs in a container what its GPUs are, which a driver would tell them. JSON.
 pub const GIVEN: &str = "CORDON_SIMULATED_GPUS";

@@ -10,6 +10,7 @@ use std::{fmt::Display, io::Write, process::ExitCode};
 pub mod check;
 pub mod doctor;
 mod foreground;
+pub mod images;
 pub mod kind;
 pub mod kubeconfig;
 pub mod labs;
@@ -63,6 +64,9 @@ enum Command {
     /// Judge files by the engines that the checkers use. Exit code 0: allowed, 1: findings, 2: something could not be read.
     #[command(subcommand)]
     Check(check::Command),
+    /// The images that labs run on real clusters (docs/kind.md).
+    #[command(subcommand)]
+    Images(images::Command),
     /// Work with one embedded cluster, without pages and accounts.
     #[command(subcommand)]
     Sandbox(sandbox::Command),
@@ -96,6 +100,7 @@ pub fn main() -> ExitCode {
             Command::Scan(arguments) => scan::run(arguments).await,
             Command::Verify(arguments) => verify::run(arguments),
             Command::User(command) => user::run(command).await,
+            Command::Images(command) => images::run(command),
             Command::Sandbox(command) => sandbox::run(command).await,
             Command::Kind(command) => kind::run(command).await,
         }

@@ -1,7 +1,7 @@
 //! The section `[kind]`: real clusters through Docker.
 
 use provision::gpu::GpuChoice;
-use provision::kind::{KindSettings, PoolSettings};
+use provision::kind::{KindSettings, LabImages, PoolSettings};
 use serde::Deserialize;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -26,6 +26,16 @@ pub struct Section {
     nvml: Option<PathBuf>,
     #[serde(default)]
     pool: Pool,
+    #[serde(default)]
+    images: Images,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Images {
+    archive: Option<PathBuf>,
+    #[serde(default)]
+    real: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -104,6 +114,14 @@ impl Section {
             return Err(("kind.pool.reserved", format!("more than kind.pool.capacity ({})", pool.capacity)));
         }
         settings.pool = pool;
+        let archive = self.images.archive.unwrap_or_else(|| settings.data.join("lab-images.tar"));
+        let mut real = Vec::new();
+        for name in &self.images.real {
+            let read = images::catalogue::Reference::parse(name).ok().filter(|name| name.tag.is_none() && name.digest.is_none());
+            let why = || ("kind.images.real", format!("{name:?} is no repository such as docker.io/tensorflow/serving"));
+            real.push(read.ok_or_else(why)?.repository());
+        }
+        settings.lab_images = LabImages { archive: Some(archive), real };
         Ok(settings)
     }
 }

@@ -87,8 +87,8 @@ pub fn tools(image: &Image) -> Vec<String> {
     TOOLS.iter().filter(|name| image.tools.has(name)).map(|name| (*name).to_owned()).collect()
 }
 
-/// An image's own layer.
-pub fn of_image(image: &Image, tag: &str) -> io::Result<Vec<u8>> {
+/// An image's own layer, the same for all its tags.
+pub fn of_image(image: &Image) -> io::Result<Vec<u8>> {
     let mut files = Files::default();
     let root = (0, 0);
     for path in ["dev", "etc", "proc", "sys", "var"] {
@@ -129,7 +129,7 @@ pub fn of_image(image: &Image, tag: &str) -> io::Result<Vec<u8>> {
         files.file(&file.path, file.content.clone(), mode, (number(file.uid), number(file.gid)));
     }
     files.folder(FOLDER, 0o755, root);
-    files.file(DESCRIPTION, serde_json::to_vec(&Description::of(image, tag, tools))?, 0o644, root);
+    files.file(DESCRIPTION, serde_json::to_vec(&Description::of(image, tools))?, 0o644, root);
     files.tar()
 }
 

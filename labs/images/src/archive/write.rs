@@ -40,9 +40,9 @@ pub fn write(out: impl Write, program: &[u8], images: &[&Image]) -> io::Result<(
         let repositories = image.repositories().map(|name| Reference::parse(name).map(|name| name.repository()));
         let repositories: Vec<String> =
             repositories.collect::<Result<_, ReferenceError>>().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let own = blobs.put(LAYER, layer::of_image(image)?);
+        let layers = [&shared, &own];
         for tag in &image.tags {
-            let own = blobs.put(LAYER, layer::of_image(image, &tag.name)?);
-            let layers = [&shared, &own];
             let config = blobs.put(CONFIG, configuration(image, &tag.name, layers).to_string().into_bytes());
             let manifest =
                 json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers, "annotations": {SIMULATED: "true"}});

@@ -23,6 +23,7 @@ mod guard;
 mod identity;
 mod images;
 mod kubeadm;
+mod lab_images;
 mod names;
 mod node;
 mod objects;
@@ -47,8 +48,8 @@ use names::Names;
 use node::HostTraits;
 use parking_lot::Mutex;
 pub use pool::{CLAIM, Warm};
-pub use settings::{DEFAULT_IMAGE, DevicePlugin, Edge, KindSettings, NodeLimits, PoolSettings};
-pub use stage::{GPUS, STAGES, StageError};
+pub use settings::{DEFAULT_IMAGE, DevicePlugin, Edge, KindSettings, LabImages, NodeLimits, PoolSettings};
+pub use stage::{GPUS, IMAGES, NO_IMAGES, STAGES, StageError};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -319,8 +320,12 @@ fn failed(stage: &str, error: impl std::error::Error + Send + Sync + 'static) ->
 #[async_trait]
 impl Provisioner for KindProvisioner {
     fn capabilities(&self) -> Capabilities {
-        let offers = offers();
-        Capabilities { gpus: if self.0.gpus.lends() { GpuSupport::PassedThrough } else { offers.gpus }, ..offers }
+        let gpus = match (self.0.gpus.lends(), lab_images::simulates_gpus(&self.0.settings, self.0.gpus.lends())) {
+            (true, _) => GpuSupport::PassedThrough,
+            (false, true) => GpuSupport::Simulated,
+            (false, false) => GpuSupport::None,
+        };
+        Capabilities { gpus, ..offers() }
     }
 
     /// Dropping the future cancels the start; its remains are removed in the background.

@@ -40,6 +40,16 @@ pub struct KindSettings {
     pub gpus: GpuChoice,
     /// NVML, by a name that the loader finds or by its path.
     pub nvml: PathBuf,
+    pub lab_images: LabImages,
+}
+
+/// Images that are made here rather than pulled (`cordon images build`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LabImages {
+    /// `None`: nodes pull everything.
+    pub archive: Option<PathBuf>,
+    /// Repositories, as `docker.io/tensorflow/serving`, whose images nodes pull from their registries all the same.
+    pub real: Vec<String>,
 }
 
 /// Limits of one node's container.
@@ -94,6 +104,7 @@ impl Default for KindSettings {
             pool: PoolSettings::default(),
             gpus: GpuChoice::default(),
             nvml: PathBuf::from(nvml::LIBRARY),
+            lab_images: LabImages::default(),
         }
     }
 }

@@ -18,6 +18,10 @@ pub const GPUS: &str = "Giving the node its GPUs";
 pub const CONTROL_PLANE: &str = "Starting the control plane";
 pub const POD_NETWORK: &str = "Putting the pod network in";
 pub const STORAGE: &str = "Putting storage in";
+/// Only where lab images are configured, after storage.
+pub const IMAGES: &str = "Loading the labs' images";
+/// The same where the archive is not there.
+pub const NO_IMAGES: &str = "Loading no lab images, since none were built (cordon images build)";
 pub const READY: &str = "Waiting until the cluster is ready";
 
 /// Why a stage did not end well.

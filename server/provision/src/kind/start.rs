@@ -13,6 +13,7 @@ use crate::{
         gpus::{self, Allocation, Gpus},
         guard, images,
         kubeadm::{self, Kubeadm},
+        lab_images,
         names::{self, Names},
         node::{HostTraits, NodePlan},
         objects::{self, Places, text},
@@ -60,6 +61,8 @@ struct Node {
     address: String,
     /// Its number in the lab's list.
     index: usize,
+    /// Simulated ones.
+    gpus: Vec<::images::gpu::Gpu>,
 }
 
 impl Start<'_> {
@@ -80,6 +83,9 @@ impl Start<'_> {
         let places = Places::new(&api);
         stages.run(stage::POD_NETWORK, init.alongside(self.pod_network(&nodes, &places))).await?;
         stages.run(stage::STORAGE, init.alongside(self.storage(&nodes, &places))).await?;
+        if let Some(name) = lab_images::stage(&self.settings.lab_images) {
+            stages.run(name, init.alongside(self.lab_images(&nodes))).await?;
+        }
         stages
             .run(stage::READY, async {
                 stages.wait_for("kubeadm init");
@@ -125,14 +131,18 @@ impl Start<'_> {
                 let spec = &self.spec.nodes[index];
                 let container = if position == 0 { self.names.control_plane() } else { self.names.worker(position - 1) };
                 let name = if spec.name.is_empty() { container.clone() } else { spec.name.clone() };
-                let mut labels = self.allocation.labels(index);
+                let simulated = lab_images::simulates_gpus(self.settings, self.gpus.lends());
+                let gpus = if simulated { lab_images::gpus(spec, &name) } else { Vec::new() };
+                let mut labels = lab_images::labels(&gpus, spec);
+                labels.extend(self.allocation.labels(index));
                 labels.extend(spec.labels.clone());
-                Node { container, name, labels, address: String::new(), index }
+                Node { container, name, labels, address: String::new(), index, gpus }
             })
             .collect();
         if nodes.is_empty() {
             let container = self.names.control_plane();
-            nodes.push(Node { name: container.clone(), container, labels: BTreeMap::new(), address: String::new(), index: 0 });
+            let name = container.clone();
+            nodes.push(Node { name, container, labels: BTreeMap::new(), address: String::new(), index: 0, gpus: Vec::new() });
         }
         nodes
     }
@@ -284,6 +294,13 @@ impl Start<'_> {
             places.apply(&object).await?;
         }
         Ok(())
+    }
+
+    async fn lab_images(&self, nodes: &[Node]) -> Result<(), StageError> {
+        for node in nodes.iter().filter(|node| !node.gpus.is_empty()) {
+            self.engine.upload(&node.container, &lab_images::inventory(&node.gpus)).await?;
+        }
+        lab_images::load(self.engine, &self.settings.lab_images, nodes.iter().map(|node| node.container.as_str()).collect()).await
     }
 
     /// When everything that the cluster is made of is there, and nobody joins any more: the guard lets exactly that pass.

@@ -15,7 +15,7 @@ use std::io;
 pub fn run(host: &Host, arguments: &[String]) -> i32 {
     let program = arguments.first().map_or("", |program| host::base(program));
     if arguments.iter().skip(1).any(|argument| argument == "--version" || argument == "-version") {
-        println!("{program} of {}:{} (simulated by Cordon, cordon.dev/simulated)", host.description.repository, host.description.tag);
+        println!("{program} of {} (simulated by Cordon, cordon.dev/simulated)", host.description.repository);
         return 0;
     }
     if let Some(code) = handed_over(host, arguments) {

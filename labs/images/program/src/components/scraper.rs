@@ -49,7 +49,7 @@ async fn scrape(target: &str) -> Result<u16, String> {
     let url = Url { scheme: "http".to_owned(), host: host.to_owned(), port, path: path.to_owned() };
     let call = Call { limit: Some(Duration::from_secs(10)), ..Call::get(url) };
     client::call(&call, |_| {}).await.map(|answer| answer.status).map_err(|failure| match failure {
-        Failure::Resolve(_) => format!("lookup {host}: no such host"),
+        Failure::Resolve => format!("lookup {host}: no such host"),
         Failure::Connect(error) => host::words(&error).to_lowercase(),
         Failure::TimedOut { .. } => "connection timed out".to_owned(),
         Failure::NoAnswer | Failure::Tls(_) => "no answer over http".to_owned(),

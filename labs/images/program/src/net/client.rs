@@ -60,7 +60,7 @@ impl Url {
 /// Why there is no answer.
 #[derive(Debug)]
 pub enum Failure {
-    Resolve(resolve::Failure),
+    Resolve,
     Connect(io::Error),
     /// The certificate, or that it speaks no TLS: rustls' words.
     Tls(rustls::Error),
@@ -95,7 +95,6 @@ pub struct Call {
 /// What came back.
 #[derive(Debug)]
 pub struct Answer {
-    pub address: IpAddr,
     pub status: u16,
     pub reason: String,
     pub headers: Vec<(String, String)>,
@@ -132,7 +131,6 @@ async fn whole(call: &Call, connected: impl Fn(IpAddr)) -> Result<Answer, Failur
     let (head, body) = response;
     let headers = head.headers().iter().map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
     Ok(Answer {
-        address,
         status: head.status().as_u16(),
         reason: head.status().canonical_reason().unwrap_or_default().to_owned(),
         headers: headers.collect(),
@@ -143,7 +141,7 @@ async fn whole(call: &Call, connected: impl Fn(IpAddr)) -> Result<Answer, Failur
 /// The first address that takes the connection.
 pub async fn connect(host: &str, port: u16, limit: Duration) -> Result<(IpAddr, TcpStream), Failure> {
     let mut last = None;
-    for address in resolve::addresses(host).await.map_err(Failure::Resolve)? {
+    for address in resolve::addresses(host).await.map_err(|_| Failure::Resolve)? {
         match tokio::time::timeout(limit, TcpStream::connect((address, port))).await {
             Ok(Ok(stream)) => return Ok((address, stream)),
             Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => last = Some(Failure::TimedOut { connected: false }),
@@ -151,7 +149,7 @@ pub async fn connect(host: &str, port: u16, limit: Duration) -> Result<(IpAddr, 
             Err(_) => return Err(Failure::TimedOut { connected: false }),
         }
     }
-    Err(last.unwrap_or(Failure::Resolve(resolve::Failure::NoSuchName)))
+    Err(last.unwrap_or(Failure::Resolve))
 }
 
 async fn exchange<S>(call: &Call, stream: S) -> Result<(Response<()>, Vec<u8>), Failure>

@@ -168,7 +168,7 @@ fn ends(failure: &Failure, call: &Call) -> Ends {
     let Url { host, port, .. } = &call.url;
     let milliseconds = |limit: Duration| limit.as_millis() + 1;
     match failure {
-        Failure::Resolve(_) => (6, format!("Could not resolve host: {host}")),
+        Failure::Resolve => (6, format!("Could not resolve host: {host}")),
         Failure::Connect(_) => (7, format!("Failed to connect to {host} port {port} after 0 ms: Could not connect to server")),
         Failure::TimedOut { connected } => match call.limit {
             Some(limit) if *connected => {

@@ -38,7 +38,7 @@ pub async fn run(name: &str, arguments: &[String]) -> i32 {
             }
             0
         }
-        Err(Failure::Resolve(_)) => complain(name, format!("bad address '{target}'")),
+        Err(Failure::Resolve) => complain(name, format!("bad address '{target}'")),
         Err(Failure::TimedOut { .. }) if !options.has('v') => complain(name, "timed out".to_owned()),
         Err(Failure::TimedOut { .. }) => complain(name, format!("{target} ({port}): Connection timed out")),
         Err(Failure::Connect(error)) if options.has('v') || options.has('z') => {

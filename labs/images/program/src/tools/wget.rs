@@ -103,7 +103,7 @@ fn save(options: &Options, url: &Url, body: &[u8]) -> i32 {
 
 fn words(failure: &Failure, url: &Url) -> String {
     match failure {
-        Failure::Resolve(_) => format!("bad address '{}'", url.authority()),
+        Failure::Resolve => format!("bad address '{}'", url.authority()),
         Failure::Connect(error) => format!("can't connect to remote host: {}", host::words(error)),
         Failure::TimedOut { .. } => "download timed out".to_owned(),
         Failure::NoAnswer => "error getting response: Connection reset by peer".to_owned(),
