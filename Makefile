@@ -1,7 +1,7 @@
 # Cordon: two commands. `make run` sets up whatever is missing and serves; `make test` sets up whatever is missing and tests everything.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run demo-kind test setup setup-test web bench conformance compare fuzz fmt lint clean
+.PHONY: help run images demo-kind test setup setup-test web bench conformance compare fuzz fmt lint clean
 
 CARGO ?= cargo
 CORDON_RUN_FLAGS ?=
@@ -41,6 +41,11 @@ compare: setup web  ## one list of commands on a real control plane and on the e
 
 fuzz:            ## each fuzz target for FUZZ_SECONDS (600), the seeds in fuzz/seeds first
 	@scripts/fuzz
+
+images: setup    ## the labs' images for real clusters: builds their program and the archive that nodes load (docs/kind.md)
+	scripts/images
+	$(CARGO) build --release --locked --workspace --bin cordon
+	target/release/cordon images build
 
 fmt:             ## format everything
 	$(CARGO) fmt --all

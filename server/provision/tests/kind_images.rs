@@ -237,7 +237,7 @@ async fn solution(desk: &Desk) {
     let (code, said) = desk.kubectl(&format!("{exec} nvidia-smi -L")).await;
     assert!(code == 0 && said.starts_with("GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-"), "{code} {said}");
     let (code, said) = desk.kubectl(&format!("{exec} id")).await;
-    assert!(code == 0 && said.starts_with("uid=10001 gid=10001"), "{code} {said}");
+    assert!(code == 0 && said == "uid=10001 gid=10001 groups=10001\n", "{code} {said}");
     let (code, said) = desk.kubectl(&format!("{exec} sh -c 'touch /x || echo refused; touch /tmp/x && ls /tmp /models/resnet/1'")).await;
     assert!(code == 0 && said.contains("Read-only file system") && said.contains("refused") && said.contains("saved_model.pb"), "{said}");
     let logs = desk.kubectl(&format!("-n {namespace} logs deploy/{app} -c serving")).await.1;

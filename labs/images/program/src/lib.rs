@@ -20,6 +20,8 @@ use host::Host;
 
 /// Runs what the first argument names; gives the exit code.
 pub fn run(arguments: Vec<String>) -> i32 {
+    // A reader that has gone ends a tool quietly.
+    uucore::panic::mute_sigpipe_panic();
     let host = Host::of_this_process();
     let program = arguments.first().map_or("", String::as_str);
     if host.description.is_own_program(program) {

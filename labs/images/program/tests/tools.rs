@@ -107,6 +107,8 @@ fn scripts() {
         ("timeout 0.1 sleep 5; echo $?", 0, "124\n"),
         ("which nope; echo $?", 0, "1\n"),
         ("env A=b sh -c 'echo $A'", 0, "b\n"),
+        ("id -u root; id -gn root; id nobody-here 2>/dev/null || echo none", 0, "0\nroot\nnone\n"),
+        ("ps | head -n 1", 0, "PID   USER     COMMAND\n"),
         ("busybox echo applet", 0, "applet\n"),
         ("echo x | base64 | base64 -d", 0, "x\n"),
     ];

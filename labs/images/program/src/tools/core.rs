@@ -29,7 +29,6 @@ const TOOLS: &[(&str, Main)] = &[
     ("fold", uu_fold::uumain),
     ("head", uu_head::uumain),
     ("hostname", uu_hostname::uumain),
-    ("id", uu_id::uumain),
     ("install", uu_install::uumain),
     ("kill", uu_kill::uumain),
     ("ln", uu_ln::uumain),
@@ -89,8 +88,6 @@ pub fn has(name: &str) -> bool {
 
 /// `arguments` begins with the program. `None`: there is no such tool.
 pub fn run(name: &str, arguments: &[String]) -> Option<i32> {
-    // A reader that has gone ends a tool quietly.
-    uucore::panic::mute_sigpipe_panic();
     let texts: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match name {
         "find" => return Some(findutils::find::find_main(&texts, &findutils::find::StandardDependencies::new())),

@@ -4,6 +4,7 @@
 mod awk;
 mod core;
 mod curl;
+mod identity;
 mod ip;
 mod nc;
 mod nslookup;
@@ -32,6 +33,7 @@ pub fn run(host: &Host, name: &str, arguments: &[String]) -> Option<i32> {
         "ps" | "pidof" | "pgrep" | "pkill" | "killall" => processes::run(name, rest),
         "ss" | "netstat" => sockets::run(name),
         "ip" => ip::run(rest),
+        "id" => identity::run(rest),
         "which" | "clear" | "free" | "mount" => small::run(host, name, rest),
         "nvidia-smi" => {
             let (code, text) = images::behaviour::nvidia_smi::run(&host.gpus(), rest);
@@ -105,6 +107,7 @@ mod tests {
             "python",
             "python3",
             "awk",
+            "id",
         ];
         let lacking: Vec<_> = images::description::TOOLS.iter().filter(|name| !elsewhere.contains(name) && !core::has(name)).collect();
         assert!(lacking.is_empty(), "{lacking:?}");
