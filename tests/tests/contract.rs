@@ -3,7 +3,7 @@
 
 use checkers::{Finding, Outcome};
 use labs::Lab;
-use provision::kind::{Edge, KindProvisioner, KindSettings};
+use provision::kind::{Edge, KindProvisioner, KindSettings, LabImages};
 use sandbox::ImageCatalogue;
 use server::{
     app::labtest::{self, Judged, On, Report},
@@ -11,13 +11,15 @@ use server::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    process::Command,
     sync::Arc,
 };
 use tests::{
     docker::Docker,
     kubelet::{complaint, entries, paths},
-    not_run,
-    sandbox::{Sandbox, kubectl, kubectl_of_the_records},
+    not_run, root,
+    sandbox::{Sandbox, cordon, kubectl, kubectl_of_the_records},
     transcript,
 };
 
@@ -78,15 +80,26 @@ fn images() -> Arc<ImageCatalogue> {
 /// An engine that carries a name of its own in this Docker.
 async fn real(docker: &Docker, data: &std::path::Path) -> KindProvisioner {
     let instance = format!("contract{:04x}", std::process::id() % 0x1_0000);
-    let settings = KindSettings { instance, data: data.to_owned(), ..docker.settings() };
+    let archive = data.join("lab-images.tar");
+    let built = Command::new(cordon()).args(["images", "build", "--out"]).arg(&archive).arg("--program").arg(lab_image()).output();
+    let built = built.expect("cordon runs");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let lab_images = LabImages { archive: Some(archive), real: Vec::new() };
+    let settings = KindSettings { instance, data: data.to_owned(), lab_images, ..docker.settings() };
     let edge: Edge = kind_edge(&(Arc::new(SystemClock) as _), &(Arc::new(SystemRandom) as _));
     KindProvisioner::connect(settings, edge).await.expect("this machine can run kind clusters")
+}
+
+/// The program of the lab images, which `scripts/images` builds.
+fn lab_image() -> PathBuf {
+    root().join("target/lab-image")
 }
 
 /// Every lab, as a learner meets it: with the guard in place.
 #[test]
 fn labs_are_judged_alike() {
-    let docker = match Docker::find() {
+    let built = lab_image().is_file().then_some(()).ok_or_else(|| "the program of the lab images is not built (scripts/images)".to_owned());
+    let docker = match built.and_then(|()| Docker::find()) {
         Ok(docker) => docker,
         Err(why) => return not_run("labs on real clusters beside embedded ones", &why),
     };

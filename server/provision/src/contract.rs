@@ -36,6 +36,17 @@ pub enum GpuSupport {
     PassedThrough,
 }
 
+/// Where the image comes from that a node runs under a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageOrigin {
+    /// It is what the catalogue says, its digest too.
+    Catalogue,
+    /// It was built as the catalogue says: its name with a tag, and `sha256:…` of what was built.
+    Built { name: String, digest: String },
+    /// The registry that it names. Nothing is known of it here.
+    Registry,
+}
+
 /// A stage of a cluster's start, as it happens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
@@ -79,6 +90,11 @@ pub trait Provisioner: Send + Sync + Debug {
     /// the old one opens it anew.
     async fn restore(&self, id: &str, snapshot: &str) -> Result<(), ProvisionError> {
         self.open(id).await?.restore(snapshot).await
+    }
+
+    /// Which image this engine's nodes run under a name, for whoever scans it.
+    async fn image(&self, _reference: &str) -> Result<ImageOrigin, ProvisionError> {
+        Ok(ImageOrigin::Catalogue)
     }
 
     /// Ids of all clusters that exist, for the reaper.

@@ -3,6 +3,7 @@
 
 use crate::app::{App, AppError, LiveEvent};
 use crate::state::edge;
+use provision::{ImageOrigin, ProvisionError, Provisioner};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -58,7 +59,7 @@ impl App {
         if image.is_empty() || image.len() > 512 {
             return Err(AppError::invalid("image", "an image reference of at most 512 characters"));
         }
-        let scanned = self.scanner.scan(image).map_err(|why| AppError::invalid("image", why))?;
+        let scanned = scan_on(&*self.engine, &*self.scanner, image).await?.map_err(|why| AppError::invalid("image", why))?;
         let at = self.clock.now();
         let findings: BTreeMap<String, String> =
             scanned.vulnerabilities.iter().map(|found| (found.id.clone(), found.severity.clone())).collect();
@@ -77,6 +78,25 @@ impl App {
         self.tell(&attempt.id, LiveEvent::Scanned { image: scanned.image.clone(), digest: scanned.digest.clone(), critical }).await;
         Ok(report(&scanned, &machinery::clock::rfc3339(at)))
     }
+}
+
+/// Scans what an engine's nodes run under a name. `Err` of the inner result: why nothing can be said of it.
+pub(crate) async fn scan_on(
+    engine: &dyn Provisioner,
+    scanner: &dyn Scanner,
+    image: &str,
+) -> Result<Result<Scanned, String>, ProvisionError> {
+    Ok(match engine.image(image).await? {
+        ImageOrigin::Catalogue => scanner.scan(image),
+        ImageOrigin::Built { name, digest } => scanner.scan(&name).map(|scanned| Scanned { digest, ..scanned }),
+        // A name that nobody knows is told as everywhere.
+        ImageOrigin::Registry => scanner.scan(image).and_then(|known| {
+            let image = known.image;
+            Err(format!(
+                "the nodes of this cluster pull {image} from its registry, and what is in that is not known here: ask a scanner of your own"
+            ))
+        }),
+    })
 }
 
 /// As Trivy writes it, with `CordonSimulated` beside where it is.

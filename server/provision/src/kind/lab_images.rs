@@ -2,7 +2,7 @@
 //! their device plugin offers.
 
 use crate::{
-    contract::NodeSpec,
+    contract::{ImageOrigin, NodeSpec},
     gpu::GpuChoice,
     kind::{
         docker::{DockerError, Engine},
@@ -14,6 +14,7 @@ use futures::future::try_join_all;
 use images::{
     SIMULATED,
     archive::{self, Named},
+    catalogue::Reference,
     gpu::{self, Gpu, INVENTORY},
 };
 use std::{
@@ -77,6 +78,28 @@ pub fn labels(gpus: &[Gpu], spec: &NodeSpec) -> BTreeMap<String, String> {
 pub fn inventory(gpus: &[Gpu]) -> BTreeMap<String, (String, u32)> {
     let text = serde_json::json!(gpus).to_string();
     BTreeMap::from([(INVENTORY.to_owned(), (text, 0o644))])
+}
+
+/// Which image nodes run under a name.
+pub async fn origin(settings: &LabImages, reference: &str) -> Result<ImageOrigin, StageError> {
+    let (Some(path), Ok(reference)) = (settings.present(), Reference::parse(reference)) else { return Ok(ImageOrigin::Registry) };
+    let owned = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || archive::contents(std::fs::File::open(owned)?)).await;
+    let held = read.map_err(io::Error::from).flatten().map_err(|error| unreadable(path, &error))?;
+    Ok(built(settings, &held.images, &reference))
+}
+
+fn built(settings: &LabImages, held: &[Named], reference: &Reference) -> ImageOrigin {
+    let repository = reference.repository();
+    let name = format!("{repository}:{}", reference.tag.as_deref().unwrap_or("latest"));
+    let found = held.iter().find(|image| match &reference.digest {
+        Some(digest) => image.digest == *digest && image.repository() == repository,
+        None => image.name == name,
+    });
+    match found {
+        Some(image) if !settings.is_real(&repository) => ImageOrigin::Built { name: image.name.clone(), digest: image.digest.clone() },
+        _ => ImageOrigin::Registry,
+    }
 }
 
 /// Puts into each node what it has not yet.
@@ -146,5 +169,24 @@ mod tests {
         let (text, mode) = &inventory(&found)[INVENTORY];
         assert_eq!(*mode, 0o644);
         assert_eq!(serde_json::from_str::<Vec<Gpu>>(text).unwrap(), found);
+    }
+
+    #[test]
+    fn what_a_name_means() {
+        let named = |name: &str, digest: &str| Named { name: name.to_owned(), digest: digest.to_owned() };
+        let digest = format!("sha256:{}", "a".repeat(64));
+        let held = [named("docker.io/library/busybox:1.37", &digest), named("nvcr.io/nvidia/cuda:12", "sha256:b")];
+        let settings = LabImages { archive: None, real: vec!["nvcr.io/nvidia/cuda".to_owned()] };
+        let busybox = ImageOrigin::Built { name: "docker.io/library/busybox:1.37".to_owned(), digest: digest.clone() };
+        let rows = [
+            ("busybox:1.37".to_owned(), busybox.clone()),
+            (format!("busybox@{digest}"), busybox),
+            (format!("other@{digest}"), ImageOrigin::Registry),
+            ("busybox".to_owned(), ImageOrigin::Registry),
+            ("nvcr.io/nvidia/cuda:12".to_owned(), ImageOrigin::Registry),
+        ];
+        for (reference, expected) in rows {
+            assert_eq!(built(&settings, &held, &Reference::parse(&reference).unwrap()), expected, "{reference}");
+        }
     }
 }

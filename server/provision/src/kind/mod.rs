@@ -37,7 +37,9 @@ mod stage;
 mod start;
 mod subnet;
 
-use crate::contract::{Capabilities, Cluster, ClusterSpec, EngineKind, GpuLedger, GpuSupport, ProgressSender, ProvisionError, Provisioner};
+use crate::contract::{
+    Capabilities, Cluster, ClusterSpec, EngineKind, GpuLedger, GpuSupport, ImageOrigin, ProgressSender, ProvisionError, Provisioner,
+};
 use async_trait::async_trait;
 use cluster::KindCluster;
 pub use docker::DockerError;
@@ -386,6 +388,11 @@ impl Provisioner for KindProvisioner {
             return Ok(());
         }
         self.open(id).await?.restore(snapshot).await
+    }
+
+    async fn image(&self, reference: &str) -> Result<ImageOrigin, ProvisionError> {
+        let found = lab_images::origin(&self.0.settings.lab_images, reference).await;
+        found.map_err(|error| failed("looking for the image", error))
     }
 
     async fn list(&self) -> Result<Vec<String>, ProvisionError> {

@@ -7,6 +7,7 @@ use crate::app::{
     collect,
     kube::{self, CallError, Caller},
     labs,
+    scan::{CatalogueScanner, scan_on},
 };
 use ::labs::{Action, AttemptLab, Edit, ObjectRef, Solution};
 use checkers::{Evidence, ScanRecord};
@@ -201,7 +202,7 @@ impl Bench {
                     Ok(merge) => self.change(attempt, http::Method::PATCH, &patch.of, Some(&merge)).await?,
                     Err(problem) => Err(problem.to_string()),
                 },
-                Action::Scan(image) => self.scan(&attempt.words(image)),
+                Action::Scan(image) => self.scan(&attempt.words(image)).await?,
                 Action::Wait(seconds) => {
                     self.settle(Duration::from_secs(u64::from(*seconds))).await?;
                     Ok(())
@@ -215,18 +216,21 @@ impl Bench {
         Ok(Ok(()))
     }
 
-    fn scan(&mut self, image: &str) -> Result<(), String> {
-        let found = self.catalogue.find(image, false).map_err(|error| error.to_string())?;
-        let vulnerabilities = found.packages.iter().flat_map(|package| &package.vulnerabilities);
+    async fn scan(&mut self, image: &str) -> Result<Result<(), String>, BenchError> {
+        let scanner = CatalogueScanner(self.catalogue.clone());
+        let scanned = match scan_on(&*self.engine, &scanner, image).await? {
+            Ok(scanned) => scanned,
+            Err(problem) => return Ok(Err(problem)),
+        };
         self.scans.push(ScanRecord {
             image: image.to_owned(),
-            digest: found.digest.clone(),
+            digest: scanned.digest,
             at: self.now(),
             by: "learner".to_owned(),
-            findings: vulnerabilities.map(|v| (v.id.clone(), v.severity.as_str().to_owned())).collect(),
-            simulated: true,
+            findings: scanned.vulnerabilities.into_iter().map(|found| (found.id, found.severity)).collect(),
+            simulated: scanned.simulated,
         });
-        Ok(())
+        Ok(Ok(()))
     }
 
     async fn change(
