@@ -7,7 +7,7 @@
 use crate::{
     event::{Event, Schema, Value, fields_of},
     fields::Source,
-    filter::{self, EventTypes, Plan},
+    filter::{self, EventTypes, Plan, Scratch},
     output::{Format, show},
     rules::{Loaded, Rule},
 };
@@ -92,8 +92,8 @@ impl Engine {
     }
 
     /// The rules, by number in [`Self::rules`], that fire for an event that this engine decoded.
-    pub fn matching<'a>(&'a self, event: &'a Event) -> impl Iterator<Item = usize> + 'a {
-        self.plan.matching(event)
+    pub fn matching<'a>(&self, event: &Event, scratch: &'a mut Scratch) -> &'a [usize] {
+        self.plan.matching(event, scratch)
     }
 
     /// Runs the rules over one recorded event. An event without a source is one of `syscall`, or of `k8s_audit` where it has such
@@ -102,7 +102,9 @@ impl Engine {
         let Some(fields) = fields_of(event) else { return Vec::new() };
         let decoded = self.decode(fields);
         let source = source_of(fields);
-        let firing: Vec<usize> = self.matching(&decoded).filter(|number| self.rules[*number].rule.source.as_str() == source).collect();
+        let mut scratch = Scratch::default();
+        let firing = self.matching(&decoded, &mut scratch).iter().copied();
+        let firing: Vec<usize> = firing.filter(|number| self.rules[*number].rule.source.as_str() == source).collect();
         if firing.is_empty() {
             return Vec::new();
         }

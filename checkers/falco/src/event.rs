@@ -8,10 +8,13 @@
 //! worked out where an event does not say it: `fd.ip`, `fd.net` and `fd.port` from the client's and the server's side, `proc.aname`
 //! from `proc.aname[1]` and so on, and back, `syscall.type` from `evt.type`, the constants `evt.count`, `evt.dir` and `evt.source`.
 
+mod derived;
+
 use crate::{
-    fields::{Field, FieldReference, Kind, Resolved, is_syscall},
+    fields::{FieldReference, Kind, Resolved},
     filter::literal,
 };
+use derived::Derived;
 use rustc_hash::FxHashMap;
 use serde_json::{Map, Value as Json};
 use std::net::IpAddr;
@@ -39,14 +42,20 @@ pub struct Event {
 
 impl Event {
     pub(crate) const OTHER_TYPE: u32 = u32::MAX;
+
+    pub(crate) fn value(&self, slot: u32) -> &Value {
+        self.values.get(slot as usize).unwrap_or(&Value::Absent)
+    }
 }
 
 /// A field that some condition reads.
 #[derive(Debug, Clone)]
 struct Slot {
-    reference: FieldReference,
-    field: &'static Field,
     kind: Kind,
+    list: bool,
+    /// Falco prints the ancestors' names with blanks between them.
+    blanks: bool,
+    derived: Derived,
 }
 
 /// Which fields a set of conditions reads, and where each of them lies in an event.
@@ -64,7 +73,12 @@ impl Schema {
             return *slot;
         }
         let slot = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
-        self.slots.push(Slot { reference: reference.clone(), field: resolved.field, kind: resolved.kind });
+        self.slots.push(Slot {
+            kind: resolved.kind,
+            list: resolved.field.list,
+            blanks: reference.name == "proc.aname" && reference.argument.is_none(),
+            derived: Derived::of(reference),
+        });
         self.by_key.insert(reference.key.clone(), slot);
         if let Some(argument) = &reference.argument {
             // Events may spell `container.label[app]` with a dot.
@@ -102,8 +116,8 @@ impl Schema {
             }
         }
         for (slot, value) in self.slots.iter().zip(values.iter_mut()) {
-            if *value == Value::Absent {
-                *value = derive(slot, fields);
+            if matches!(value, Value::Absent) {
+                *value = slot.derived.value(slot.kind, fields);
             }
         }
         let event_type = fields.get("evt.type").and_then(Json::as_str).and_then(|name| self.types.get(name)).copied();
@@ -120,14 +134,13 @@ pub fn fields_of(json: &Json) -> Option<&Map<String, Json>> {
 }
 
 fn decode(slot: &Slot, json: &Json) -> Value {
-    let value = match (json, slot.reference.name, slot.reference.argument.as_deref()) {
-        // Falco prints the ancestors' names with blanks between them.
-        (Json::String(names), "proc.aname", None) => Value::Many(names.split_whitespace().map(|name| Value::Text(name.into())).collect()),
+    let value = match json {
+        Json::String(names) if slot.blanks => Value::Many(names.split_whitespace().map(|name| Value::Text(name.into())).collect()),
         _ => scalar_or_many(slot.kind, json),
     };
     match value {
         Value::Many(_) | Value::Absent => value,
-        one if slot.field.list => Value::Many(vec![one]),
+        one if slot.list => Value::Many(vec![one]),
         one => one,
     }
 }
@@ -180,83 +193,4 @@ fn printed_number(kind: Kind, text: &str) -> Value {
         _ => text.parse().ok(),
     };
     number.filter(|number| *number != 0).map_or(Value::Absent, Value::Number)
-}
-
-/// What an event says without naming the field.
-fn derive(slot: &Slot, fields: &Map<String, Json>) -> Value {
-    let get = |key: &str| fields.get(key).map_or(Value::Absent, |json| scalar_or_many(slot.kind, json));
-    let both = |keys: [&str; 2]| {
-        let values: Vec<Value> = keys.into_iter().map(get).filter(|value| *value != Value::Absent).collect();
-        if values.is_empty() { Value::Absent } else { Value::Many(values) }
-    };
-    let text = |key: &str| fields.get(key).and_then(Json::as_str);
-    match (slot.reference.name, slot.reference.argument.as_deref()) {
-        ("fd.ip" | "fd.net", _) => match both(["fd.cip", "fd.sip"]) {
-            Value::Absent => both(["fd.lip", "fd.rip"]),
-            found => found,
-        },
-        ("fd.port" | "fd.proto", _) => match both(["fd.cport", "fd.sport"]) {
-            Value::Absent => both(["fd.lport", "fd.rport"]),
-            found => found,
-        },
-        ("fd.cnet", _) => get("fd.cip"),
-        ("fd.snet", _) => get("fd.sip"),
-        ("fd.lnet", _) => get("fd.lip"),
-        ("fd.rnet", _) => get("fd.rip"),
-        ("syscall.type", _) => text("evt.type").filter(|name| is_syscall(name)).map_or(Value::Absent, |name| Value::Text(name.into())),
-        ("evt.count", _) => Value::Number(1),
-        ("evt.dir", _) => Value::Text("<".into()),
-        ("evt.source", _) => {
-            let audit = fields.keys().any(|key| key.starts_with("ka."));
-            Value::Text(if audit { "k8s_audit" } else { "syscall" }.into())
-        }
-        ("evt.failed", _) => match fields.get("evt.rawres").and_then(Json::as_i64) {
-            Some(result) => Value::Bool(result < 0),
-            None => Value::Absent,
-        },
-        ("evt.type.is", Some(name)) => text("evt.type").map_or(Value::Absent, |event| Value::Number(i128::from(event == name))),
-        ("evt.around", Some(centre)) => {
-            let distance = || Some((i128::from(fields.get("evt.rawtime")?.as_u64()?) - centre.parse::<i128>().ok()?).abs());
-            distance().map_or(Value::Absent, |nanoseconds| Value::Number((nanoseconds + 999_999) / 1_000_000))
-        }
-        ("proc.aname" | "proc.aexe" | "proc.aexepath" | "proc.acmdline" | "proc.aargs" | "proc.apid" | "proc.aenv", argument) => {
-            ancestors(slot, argument, fields)
-        }
-        _ => Value::Absent,
-    }
-}
-
-/// The fields of the process itself and of its parent, beside the field of any ancestor.
-const LINEAGE: &[(&str, &str, &str)] = &[
-    ("proc.aname", "proc.name", "proc.pname"),
-    ("proc.aexe", "proc.exe", "proc.pexe"),
-    ("proc.aexepath", "proc.exepath", "proc.pexepath"),
-    ("proc.acmdline", "proc.cmdline", "proc.pcmdline"),
-    ("proc.apid", "proc.pid", "proc.ppid"),
-    ("proc.aargs", "proc.args", ""),
-    ("proc.aenv", "proc.env", ""),
-];
-
-fn ancestors(slot: &Slot, argument: Option<&str>, fields: &Map<String, Json>) -> Value {
-    let name = slot.reference.name;
-    let own = LINEAGE.iter().find(|(field, ..)| *field == name);
-    let get = |key: &str| fields.get(key).map_or(Value::Absent, |json| scalar(slot.kind, json));
-    match argument.map(str::parse::<usize>) {
-        None => {
-            let values: Vec<Value> =
-                (1..).map(|level| get(&format!("{name}[{level}]"))).take_while(|value| *value != Value::Absent).collect();
-            match own {
-                _ if !values.is_empty() => Value::Many(values),
-                Some((_, _, parent)) => get(parent),
-                None => Value::Absent,
-            }
-        }
-        Some(Ok(0)) => own.map_or(Value::Absent, |(_, process, _)| get(process)),
-        Some(Ok(level)) => match (fields.get(name), own) {
-            (Some(Json::Array(items)), _) => items.get(level - 1).map_or(Value::Absent, |item| scalar(slot.kind, item)),
-            (None, Some((_, _, parent))) if level == 1 => get(parent),
-            _ => Value::Absent,
-        },
-        Some(Err(_)) => Value::Absent,
-    }
 }

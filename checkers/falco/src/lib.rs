@@ -25,6 +25,6 @@ pub mod syntax;
 
 pub use engine::{Alert, Engine, EngineError};
 pub use event::{Event, Schema, Value, fields_of};
-pub use filter::{CompileError, EventTypes, Filter, Warning, compile, event_types};
+pub use filter::{CompileError, EventTypes, Filter, Scratch, Warning, compile, event_types};
 pub use grade::{Grades, Label, Tally};
 pub use output::{Format, NOT_AVAILABLE};

@@ -16,7 +16,7 @@ impl Extract {
     /// Hands the value over, borrowed where it can be.
     pub fn with<T>(&self, event: &Event, then: impl FnOnce(&Value) -> T) -> T {
         match self {
-            Self::Slot(slot) => then(event.values.get(*slot as usize).unwrap_or(&Value::Absent)),
+            Self::Slot(slot) => then(event.value(*slot)),
             Self::Constant(value) => then(value),
             Self::List(_) | Self::Transformed(_) => then(&self.value(event)),
         }
@@ -25,7 +25,7 @@ impl Extract {
     /// The value, as its own.
     pub fn value(&self, event: &Event) -> Value {
         match self {
-            Self::Slot(slot) => event.values.get(*slot as usize).cloned().unwrap_or(Value::Absent),
+            Self::Slot(slot) => event.value(*slot).clone(),
             Self::Constant(value) => value.clone(),
             Self::List(items) => {
                 let values: Vec<Value> = items.iter().map(|item| item.value(event)).collect();

@@ -90,6 +90,25 @@ impl Glob {
         Self { tokens, ignore_case }
     }
 
+    /// What every text that it matches begins with.
+    pub fn literal_start(&self) -> String {
+        self.literals(self.tokens.iter()).collect()
+    }
+
+    /// What every text that it matches ends with.
+    pub fn literal_end(&self) -> String {
+        let end: Vec<char> = self.literals(self.tokens.iter().rev()).collect();
+        end.into_iter().rev().collect()
+    }
+
+    fn literals<'a>(&self, tokens: impl Iterator<Item = &'a Token>) -> impl Iterator<Item = char> {
+        let ignore_case = self.ignore_case;
+        tokens.map_while(move |token| match token {
+            Token::One(c) if !ignore_case => Some(*c),
+            _ => None,
+        })
+    }
+
     /// Linear in the text for each star: the last star alone is tried again.
     pub fn matches(&self, text: &str) -> bool {
         let mut rest = text.chars();
@@ -237,6 +256,12 @@ mod tests {
             assert_eq!(Glob::new(pattern, false).matches(text), expected, "{pattern} on {text}");
         }
         assert!(Glob::new("MY*[X-Z]", true).matches("mythingy"));
+        for (pattern, ignore_case, start, end) in
+            [("/home/*/.ssh/x?", false, "/home/", ""), ("*\\*.log", false, "", "*.log"), ("/a*", true, "", ""), ("é", false, "é", "é")]
+        {
+            let glob = Glob::new(pattern, ignore_case);
+            assert_eq!((glob.literal_start().as_str(), glob.literal_end().as_str()), (start, end), "{pattern}");
+        }
         assert!(!Glob::new("MY*", false).matches("my"));
     }
 

@@ -4,10 +4,12 @@
 //! Expr ──compile(source, &mut Schema)──► Filter ──matches(&Event)──► bool
 //! ```
 
+mod branches;
 mod compile;
 mod event_types;
 mod extract;
 mod glob;
+mod index;
 pub(crate) mod literal;
 mod plan;
 mod regex;
@@ -19,6 +21,7 @@ pub use compile::{CompileError, Warning, compile};
 pub use event_types::{EventTypes, event_types};
 pub(crate) use extract::Extract;
 pub(crate) use plan::Plan;
+pub use plan::Scratch;
 
 use crate::event::{Event, Value};
 use test::Test;
@@ -74,7 +77,11 @@ impl Node {
 
 impl Check {
     fn holds(&self, event: &Event) -> bool {
-        self.left.with(event, |value| match value {
+        self.left.with(event, |value| self.passes(value, event))
+    }
+
+    fn passes(&self, value: &Value, event: &Event) -> bool {
+        match value {
             Value::Absent => false,
             Value::Many(_) if matches!(self.test, Test::Exists) => true,
             Value::Many(values) => match self.values {
@@ -82,6 +89,6 @@ impl Check {
                 Quantity::All => values.iter().all(|value| self.test.holds(value, event)),
             },
             one => self.test.holds(one, event),
-        })
+        }
     }
 }

@@ -26,7 +26,7 @@ pub enum Test {
         equal: bool,
         value: Box<str>,
     },
-    TextIn(FxHashSet<Box<str>>),
+    TextIn(Texts),
     Contains(Box<Finder<'static>>),
     IContains(Box<str>),
     StartsWith(Box<[u8]>),
@@ -51,6 +51,33 @@ pub enum Test {
     Field(Operator, Option<Modifier>, Extract),
 }
 
+/// A set of texts.
+#[derive(Debug, Clone)]
+pub struct Texts {
+    /// A bit for each length modulo 64: most texts are told by it alone.
+    lengths: u64,
+    texts: FxHashSet<Box<str>>,
+}
+
+impl Texts {
+    fn new(texts: &[&str]) -> Self {
+        let lengths = texts.iter().fold(0, |lengths, text| lengths | length_bit(text));
+        Self { lengths, texts: texts.iter().map(|text| Box::from(*text)).collect() }
+    }
+
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.texts.iter().map(AsRef::as_ref)
+    }
+
+    fn contains(&self, text: &str) -> bool {
+        self.lengths & length_bit(text) != 0 && self.texts.contains(text)
+    }
+}
+
+fn length_bit(text: &str) -> u64 {
+    1 << (text.len() % 64)
+}
+
 impl Test {
     /// A comparison with constants. The operator suits the kind.
     pub fn new(kind: Kind, operator: Operator, modifier: Option<Modifier>, values: &[&str]) -> Result<Self, String> {
@@ -67,7 +94,7 @@ impl Test {
 
     fn membership(kind: Kind, values: &[&str]) -> Result<Self, String> {
         if kind.is_text() {
-            return Ok(Self::TextIn(values.iter().map(|value| Box::from(*value)).collect()));
+            return Ok(Self::TextIn(Texts::new(values)));
         }
         let (mut plain, mut networks) = (Vec::new(), Vec::new());
         for value in values {
@@ -161,7 +188,7 @@ fn counted(modifier: Modifier, of: usize, holding: usize) -> bool {
     }
 }
 
-fn bytes(value: &Value) -> Option<&[u8]> {
+pub fn bytes(value: &Value) -> Option<&[u8]> {
     match value {
         Value::Text(text) => Some(text.as_bytes()),
         Value::Bytes(bytes) => Some(bytes),
