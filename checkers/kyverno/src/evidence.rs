@@ -26,7 +26,8 @@ pub struct Evidence {
     pub targets: Vec<Value>,
     /// What a registry says of images: `image` (the reference), `config`, `manifest`, `digest`, and what is signed and attested.
     pub images: Vec<Value>,
-    /// Answers to HTTP calls: `urlPath` or `url`, `method`, `response`.
+    /// Answers to HTTP calls: `urlPath` or `url`, `method`, `response`. A call is a `GET` where no method is named; an empty one stands
+    /// for all of them. With a `statusCode` the response is what Kyverno's tests mock: expressions see both, as `body` and `statusCode`.
     pub http: Vec<Value>,
     /// Values of global context entries by name.
     pub global: BTreeMap<String, Value>,

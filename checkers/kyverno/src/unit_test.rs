@@ -1,8 +1,8 @@
 //! Kyverno's unit tests of policies (`kyverno-test.yaml`): what is expected of policies and objects, held against what came of them.
 
-use crate::result::{RuleResult, RuleType, Status};
+use crate::result::{RuleResult, RuleType};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One expectation on one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,13 +15,26 @@ pub struct Outcome {
     pub reason: String,
 }
 
-/// Files that a test names, with the objects in them.
+/// Files that a test compares with, with the objects in them. A file that is not there is missing.
 pub type Files = BTreeMap<String, Vec<Value>>;
+
+/// What a test is about.
+#[derive(Debug, Clone, Default)]
+pub struct Run {
+    /// The objects that the policies were applied to, as results name them.
+    pub known: Vec<String>,
+    /// Results by the operation that an expectation asks for; an empty one where it asks for none.
+    pub results: BTreeMap<String, Vec<RuleResult>>,
+    pub files: Files,
+}
+
+/// Policies whose results are by rule; what a test says of the rules of others is not looked at.
+const WITH_RULES: &[&str] = &["ClusterPolicy", "Policy"];
 
 /// The files that a test names: where, and for what.
 pub fn files_of(test: &Value) -> Vec<(&'static str, String)> {
     let mut files = Vec::new();
-    for field in ["policies", "resources", "exceptions", "targetResources"] {
+    for field in ["policies", "resources", "exceptions", "targetResources", "paramResources", "clusterResources", "jsonPayloads"] {
         for file in list(test, field).filter_map(Value::as_str) {
             files.push((field, file.to_owned()));
         }
@@ -37,8 +50,14 @@ pub fn files_of(test: &Value) -> Vec<(&'static str, String)> {
                 files.push((field, file.to_owned()));
             }
         }
+        files.extend(list(result, "generatedResources").filter_map(Value::as_str).map(|file| ("generatedResource", file.to_owned())));
     }
     files
+}
+
+/// The operations that expectations ask for.
+pub fn operations_of(test: &Value) -> BTreeSet<String> {
+    list(test, "results").map(|result| result.get("operation").and_then(Value::as_str).unwrap_or_default().to_owned()).collect()
 }
 
 fn list<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
@@ -52,7 +71,8 @@ fn id_parts(resource: &str) -> (&str, &str) {
     (namespace, name)
 }
 
-fn id_of(object: &Value) -> String {
+/// How results name an object.
+pub fn id_of(object: &Value) -> String {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     match text("/metadata/namespace") {
         "" => format!("{}/{}", text("/kind"), text("/metadata/name")),
@@ -60,13 +80,13 @@ fn id_of(object: &Value) -> String {
     }
 }
 
-/// Holds the expectations of a test against the results. `resources` are the objects that the policies were applied to.
-pub fn judge(test: &Value, resources: &[Value], results: &[RuleResult], files: &Files) -> Vec<Outcome> {
-    let known: Vec<String> = resources.iter().map(id_of).collect();
-    let targets: Vec<String> = results.iter().flat_map(|result| &result.targets).map(id_of).collect();
+/// Holds the expectations of a test against the results.
+pub fn judge(test: &Value, run: &Run) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     for expected in list(test, "results") {
         let text = |field: &str| expected.get(field).and_then(Value::as_str).unwrap_or_default();
+        let results = run.results.get(text("operation")).map(Vec::as_slice).unwrap_or_default();
+        let targets: Vec<String> = results.iter().flat_map(|result| &result.targets).map(id_of).collect();
         let named: Vec<&str> =
             list(expected, "resources").filter_map(Value::as_str).chain(expected.get("resource").and_then(Value::as_str)).collect();
         let is_named = |id: &str| {
@@ -74,7 +94,7 @@ pub fn judge(test: &Value, resources: &[Value], results: &[RuleResult], files: &
             named.is_empty() || named.iter().any(|wanted| *wanted == name || *wanted == format!("{namespace}/{name}"))
         };
         let of_kind = |id: &str| text("kind").is_empty() || id.split('/').rev().nth(1) == Some(text("kind"));
-        let mut about: Vec<&String> = known.iter().chain(&targets).filter(|id| is_named(id) && of_kind(id)).collect();
+        let mut about: Vec<&String> = run.known.iter().chain(&targets).filter(|id| is_named(id) && of_kind(id)).collect();
         about.dedup();
         for name in &named {
             if !about.iter().any(|id| {
@@ -85,7 +105,7 @@ pub fn judge(test: &Value, resources: &[Value], results: &[RuleResult], files: &
             }
         }
         for id in about {
-            outcomes.extend(on_object(expected, id, results, files));
+            outcomes.extend(on_object(expected, id, results, &run.files));
         }
     }
     outcomes
@@ -103,6 +123,7 @@ fn on_object(expected: &Value, id: &str, results: &[RuleResult], files: &Files) 
     let about = |result: &&RuleResult| {
         result.policy.rsplit('/').next() == Some(policy)
             && (rule.is_empty()
+                || !WITH_RULES.contains(&result.kind)
                 || result.rule == rule
                 || result.generated_rule.as_deref() == Some(rule)
                 || result.rule.strip_prefix("autogen-") == Some(rule))
@@ -112,10 +133,11 @@ fn on_object(expected: &Value, id: &str, results: &[RuleResult], files: &Files) 
     if found.is_empty() {
         return vec![outcome(expected, id, true, "Excluded")];
     }
-    found.into_iter().map(|result| one(expected, id, result, files)).collect()
+    found.into_iter().filter_map(|result| one(expected, id, result, files)).collect()
 }
 
-fn one(expected: &Value, id: &str, result: &RuleResult, files: &Files) -> Outcome {
+/// None where the object is not among those to compare with, and the test does not insist on it.
+fn one(expected: &Value, id: &str, result: &RuleResult, files: &Files) -> Option<Outcome> {
     let text = |field: &str| expected.get(field).and_then(Value::as_str).unwrap_or_default();
     let wanted = match text("result") {
         "" => text("status"),
@@ -125,24 +147,59 @@ fn one(expected: &Value, id: &str, result: &RuleResult, files: &Files) -> Outcom
         RuleType::Generation => result.generated.iter().collect(),
         _ => result.targets.iter().find(|target| id_of(target) == id).or(result.patched.as_ref()).into_iter().collect(),
     };
-    let mut different = None;
-    for field in ["patchedResources", "patchedResource", "generatedResource"] {
-        let Some(objects) = files.get(text(field)).filter(|_| !text(field).is_empty()) else { continue };
-        for actual in &actual {
-            let same_id = objects.iter().find(|object| id_of(object) == id_of(actual));
-            match same_id {
-                None => different = Some(format!("{} holds no {}", text(field), id_of(actual))),
-                Some(object) if tidy(object) != tidy(actual) => {
-                    different = Some(format!("{} is different from {}", id_of(actual), text(field)))
-                }
-                Some(_) => {}
+    let insists = expected.get("failOnMissingResources").and_then(Value::as_bool).unwrap_or(false);
+    for field in ["patchedResources", "patchedResource"] {
+        for actual in actual.iter().filter(|_| !text(field).is_empty()) {
+            match compare(actual, text(field), files) {
+                Compared::Same => {}
+                Compared::Missing if !insists && result.rule_type != RuleType::Generation => return None,
+                other => return Some(outcome(expected, id, false, other.why(actual, text(field)))),
             }
         }
     }
-    match different {
-        Some(why) => outcome(expected, id, wanted == Status::Fail.to_string(), why),
-        None if result.status.to_string() == wanted => outcome(expected, id, true, "Ok"),
-        None => outcome(expected, id, false, format!("Want {wanted}, got {}: {}", result.status, result.message)),
+    let several: Vec<&str> = list(expected, "generatedResources").filter_map(Value::as_str).collect();
+    let generated =
+        if several.is_empty() { Vec::from_iter(Some(text("generatedResource")).filter(|file| !file.is_empty())) } else { several };
+    for actual in actual.iter().filter(|_| !generated.is_empty()) {
+        let compared: Vec<Compared> = generated.iter().map(|file| compare(actual, file, files)).collect();
+        if !compared.contains(&Compared::Same) {
+            let (why, file) = compared.iter().zip(&generated).max_by_key(|(compared, _)| **compared == Compared::Different)?;
+            return Some(outcome(expected, id, false, why.why(actual, file)));
+        }
+    }
+    Some(match result.status.to_string() == wanted {
+        true => outcome(expected, id, true, "Ok"),
+        false => outcome(expected, id, false, format!("Want {wanted}, got {}: {}", result.status, result.message)),
+    })
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compared {
+    Same,
+    Different,
+    /// The file holds no such object.
+    Missing,
+    NoFile,
+}
+
+impl Compared {
+    fn why(self, actual: &Value, file: &str) -> String {
+        let id = id_of(actual);
+        match self {
+            Self::Same => "Ok".to_owned(),
+            Self::Different => format!("{id} is different from {file}"),
+            Self::Missing => format!("{file} holds no {id}"),
+            Self::NoFile => format!("{file} is not there"),
+        }
+    }
+}
+
+fn compare(actual: &Value, file: &str, files: &Files) -> Compared {
+    let Some(objects) = files.get(file) else { return Compared::NoFile };
+    match objects.iter().find(|object| id_of(object) == id_of(actual)) {
+        None => Compared::Missing,
+        Some(object) if tidy(object) != tidy(actual) => Compared::Different,
+        Some(_) => Compared::Same,
     }
 }
 

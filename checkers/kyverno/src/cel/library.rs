@@ -152,7 +152,7 @@ impl<'a> Library<'a> {
     fn objects(&self, place: &Place) -> impl Iterator<Item = &'a Value> {
         let place = place.clone();
         let kinds = self.kinds;
-        self.evidence.objects.iter().filter(move |object| {
+        self.evidence.objects.iter().chain(&self.evidence.targets).filter(move |object| {
             let kind = crate::trigger::KindOf::of(object);
             let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
             kind.group == place.group
@@ -214,10 +214,11 @@ impl<'a> Library<'a> {
         let answers = |answer: &&Value| {
             let is = |name: &str| answer.get(name).and_then(Value::as_str).is_some_and(|given| given == url.as_str());
             let given = answer.get("method").and_then(Value::as_str).unwrap_or(method);
-            (is("url") || is("urlPath")) && given.eq_ignore_ascii_case(method)
+            (is("url") || is("urlPath")) && (given.is_empty() || given.eq_ignore_ascii_case(method))
         };
         match self.evidence.http.iter().find(answers) {
-            Some(answer) => Ok(of_json(&answer["response"])),
+            Some(answer) if answer["statusCode"].is_null() => Ok(of_json(&answer["response"])),
+            Some(answer) => Ok(of_json(&json!({ "body": answer["response"], "statusCode": answer["statusCode"] }))),
             None => Err(format!("request failed: {} {url:?}: the evidence has no answer", if method == "GET" { "Get" } else { "Post" })),
         }
     }

@@ -43,11 +43,15 @@ pub(super) fn apply(policy: &Value, request: &Request, object: &mut Value, evide
     results
 }
 
-/// Targets of the evidence that `targetMatchConstraints` take.
+/// Targets of the evidence that `targetMatchConstraints` take, or what their expression finds.
 fn existing(policy: &Value, kind: &'static str, trigger: &Request, evidence: &Evidence, kinds: &Kinds<'_>) -> Vec<RuleResult> {
     let spec = &policy["spec"];
     if !matches(&spec["matchConstraints"], trigger).unwrap_or(false) {
         return Vec::new();
+    }
+    let expression = text(&spec["targetMatchConstraints"], "expression");
+    if !expression.is_empty() {
+        return found(policy, kind, trigger, expression, evidence, kinds);
     }
     let mut constraints = if rules(&spec["targetMatchConstraints"]["resourceRules"]).is_empty() {
         spec["matchConstraints"].clone()
@@ -60,29 +64,62 @@ fn existing(policy: &Value, kind: &'static str, trigger: &Request, evidence: &Ev
     }
     let mut results = Vec::new();
     for target in &evidence.targets {
-        let kind_of = KindOf::of(target);
-        let request = Request {
-            resource: kinds.resource_of(&kind_of),
-            name: text_at(target, "/metadata/name").to_owned(),
-            namespace: super::kinds::namespace_of(&kind_of, target),
-            kind: kind_of,
-            object: target.clone(),
-            old_object: Value::Null,
-            ..trigger.clone()
-        };
-        if !matches(&constraints, &request).unwrap_or(false) {
-            continue;
+        let request = of_target(target, trigger, kinds);
+        if matches(&constraints, &request).unwrap_or(false) {
+            results.push(on_target(policy, kind, &request, evidence, kinds));
         }
-        let judge = Judge { policy, kind, rule_type: RuleType::Mutation, request: &request };
-        let mut object = target.clone();
-        let mut result = judge.mutated(spec, &spec["targetMatchConditions"], &mut object, evidence, kinds);
-        if result.status == Status::Pass {
-            result.patched = None;
-            result.targets = vec![object];
-        }
-        results.push(result);
     }
     results
+}
+
+/// What an expression finds: an object, or a list of them.
+fn found(
+    policy: &Value,
+    kind: &'static str,
+    trigger: &Request,
+    expression: &str,
+    evidence: &Evidence,
+    kinds: &Kinds<'_>,
+) -> Vec<RuleResult> {
+    let library = Library::new(evidence, kinds, text_at(policy, "/metadata/namespace"));
+    let targets = run_of(&library, trigger, &policy["spec"]).and_then(|mut run| Ok(to_json(&run.run(&program(expression)?)?)));
+    let targets = match targets {
+        Ok(Value::Array(targets)) => targets,
+        Ok(Value::Null) => Vec::new(),
+        Ok(list) if list["items"].is_array() => rules(&list["items"]).to_vec(),
+        Ok(target) => vec![target],
+        Err(error) => {
+            let judge = Judge { policy, kind, rule_type: RuleType::Mutation, request: trigger };
+            return vec![judge.result("", Status::Error, format!("failed to evaluate policy: {error}"))];
+        }
+    };
+    targets.iter().map(|target| on_target(policy, kind, &of_target(target, trigger, kinds), evidence, kinds)).collect()
+}
+
+/// The trigger's request, about a target.
+fn of_target(target: &Value, trigger: &Request, kinds: &Kinds<'_>) -> Request {
+    let kind = KindOf::of(target);
+    Request {
+        resource: kinds.resource_of(&kind),
+        name: text_at(target, "/metadata/name").to_owned(),
+        namespace: super::kinds::namespace_of(&kind, target),
+        kind,
+        object: target.clone(),
+        old_object: Value::Null,
+        ..trigger.clone()
+    }
+}
+
+fn on_target(policy: &Value, kind: &'static str, request: &Request, evidence: &Evidence, kinds: &Kinds<'_>) -> RuleResult {
+    let judge = Judge { policy, kind, rule_type: RuleType::Mutation, request };
+    let spec = &policy["spec"];
+    let mut object = request.object.clone();
+    let mut result = judge.mutated(spec, &spec["targetMatchConditions"], &mut object, evidence, kinds);
+    if result.status == Status::Pass {
+        result.patched = None;
+        result.targets = vec![object];
+    }
+    result
 }
 
 impl Judge<'_> {

@@ -40,7 +40,11 @@ impl Request {
         }
         let (new, old) = match operation {
             Operation::Delete => (Value::Null, object.clone()),
-            Operation::Update => (object.clone(), object.clone()),
+            // What an object was is what the request says, or what it is, as Kyverno's command line has it.
+            Operation::Update => {
+                let old = evidence.values.global.get("request.oldObject").filter(|old| old.is_object());
+                (object.clone(), old.unwrap_or(&object).clone())
+            }
             Operation::Create | Operation::Connect => (object.clone(), Value::Null),
         };
         let namespace_object = match evidence.namespaces.get(&namespace) {

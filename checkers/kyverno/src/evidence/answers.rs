@@ -42,7 +42,7 @@ impl Evidence {
     }
 
     pub fn object(&self, api_version: &str, kind: &str, namespace: &str, name: &str) -> Option<&Value> {
-        self.objects.iter().find(|object| {
+        self.objects.iter().chain(&self.targets).find(|object| {
             text(object, "/apiVersion") == api_version
                 && text(object, "/kind") == kind
                 && text(object, "/metadata/name") == name
@@ -105,9 +105,11 @@ impl Evidence {
     fn recorded(&self, field: &str, wanted: &str, method: &str) -> Answer {
         let fits = |entry: &&Value| {
             let of_entry = entry.get("method").and_then(Value::as_str).unwrap_or("GET");
-            entry.get(field).and_then(Value::as_str) == Some(wanted) && of_entry.eq_ignore_ascii_case(method)
+            entry.get(field).and_then(Value::as_str) == Some(wanted) && (of_entry.is_empty() || of_entry.eq_ignore_ascii_case(method))
         };
+        let status = |entry: &Value| entry.get("statusCode").and_then(Value::as_i64).unwrap_or(200);
         match self.http.iter().find(fits) {
+            Some(entry) if !(200..300).contains(&status(entry)) => Answer::Missing(format!("HTTP {}", status(entry))),
             Some(entry) => Answer::Found(entry.get("response").cloned().unwrap_or(Value::Null)),
             None => Answer::Missing("nothing is recorded for it".to_owned()),
         }

@@ -3,8 +3,8 @@
 use super::{FINDINGS, Sources, UNREADABLE, apply::by_kind, evidence, print, values};
 use crate::cli::complain;
 use anyhow::Result;
-use kyverno::unit_test;
-use serde_json::{Map, Value};
+use kyverno::{RuleResult, unit_test};
+use serde_json::{Map, Value, json};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -37,7 +37,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let (mut passed, mut failed, mut unreadable) = (0, 0, false);
     for file in &files {
-        let Some(outcomes) = one(file) else {
+        let Some(outcomes) = all(file) else {
             unreadable = true;
             continue;
         };
@@ -74,22 +74,34 @@ fn find(folder: &Path, files: &mut Vec<PathBuf>, depth: usize) {
     }
 }
 
-fn one(file: &Path) -> Option<Vec<unit_test::Outcome>> {
-    let folder = file.parent().unwrap_or(Path::new("."));
-    let mut tests = values(file)?.into_iter();
-    let Some(test) = tests.next() else {
+/// Every test of a file.
+fn all(file: &Path) -> Option<Vec<unit_test::Outcome>> {
+    let tests = values(file)?;
+    if tests.is_empty() {
         complain(format_args!("{}: the file is empty", file.display()));
         return None;
-    };
+    }
+    // Each is run, so that what is wrong with each is told.
+    let outcomes: Vec<_> = tests.iter().map(|test| one(file, test)).collect();
+    Some(outcomes.into_iter().collect::<Option<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
+fn one(file: &Path, test: &Value) -> Option<Vec<unit_test::Outcome>> {
+    let folder = file.parent().unwrap_or(Path::new("."));
     let mut sources = Sources::default();
-    let mut resources = Vec::new();
+    let (mut resources, mut payloads) = (Vec::new(), Vec::new());
     let mut evidence = evidence();
-    let mut files = unit_test::Files::new();
+    let mut run = unit_test::Run::default();
     let mut whole = true;
-    for (field, name) in unit_test::files_of(&test) {
+    for (field, name) in unit_test::files_of(test) {
         let path = folder.join(&name);
+        let is_compared = matches!(field, "patchedResources" | "patchedResource" | "generatedResource");
         if field == "policies" {
             whole &= sources.add(&path);
+            continue;
+        }
+        // A file to compare with counts where there is something to compare.
+        if is_compared && !path.exists() {
             continue;
         }
         let Some(objects) = values(&path) else {
@@ -97,10 +109,9 @@ fn one(file: &Path) -> Option<Vec<unit_test::Outcome>> {
             continue;
         };
         match field {
-            "resources" | "jsonPayload" => resources.extend(objects),
-            "patchedResources" | "patchedResource" | "generatedResource" => {
-                files.insert(name, objects);
-            }
+            "resources" => resources.extend(objects),
+            "jsonPayload" | "jsonPayloads" => payloads.extend(objects.into_iter().map(|payload| (name.clone(), payload))),
+            _ if is_compared => drop(run.files.insert(name, objects)),
             "cloneSourceResource" => evidence.objects.extend(objects),
             "targetResources" => evidence.targets.extend(objects),
             "exceptions" => evidence.exceptions.extend(objects),
@@ -110,6 +121,11 @@ fn one(file: &Path) -> Option<Vec<unit_test::Outcome>> {
     if let Some(given) = test.get("values").filter(|values| values.is_object()) {
         evidence.add(&under("values", given.clone()));
     }
+    for field in ["apiCallResponses", "globalContextEntries"] {
+        if let Some(mocked) = test.get(field) {
+            evidence.add(&json!({ field: with_files(folder, mocked.clone(), &mut whole) }));
+        }
+    }
     if !whole {
         return None;
     }
@@ -117,8 +133,34 @@ fn one(file: &Path) -> Option<Vec<unit_test::Outcome>> {
     for finding in &policies.findings {
         complain(sources.describe(finding));
     }
-    let results = kyverno::apply(&policies, &resources, &evidence);
-    Some(unit_test::judge(&test, &resources, &results, &files))
+    run.known = resources.iter().map(unit_test::id_of).chain(payloads.iter().map(|(name, _)| name.clone())).collect();
+    for operation in unit_test::operations_of(test) {
+        let mut evidence = evidence.clone();
+        if !operation.is_empty() {
+            evidence.values.global.insert("request.operation".to_owned(), json!(operation));
+        }
+        let mut results = kyverno::apply(&policies, &resources, &evidence);
+        for (name, payload) in &payloads {
+            let about = kyverno::apply(&policies, std::slice::from_ref(payload), &evidence).into_iter();
+            results.extend(about.map(|result| RuleResult { resource: name.clone(), ..result }));
+        }
+        run.results.insert(operation, results);
+    }
+    Some(unit_test::judge(test, &run))
+}
+
+/// Mocked entries with the objects of their `resourceFiles` in them.
+fn with_files(folder: &Path, mut entries: Value, whole: &mut bool) -> Value {
+    for entry in entries.as_array_mut().into_iter().flatten() {
+        let files: Vec<PathBuf> =
+            entry["resourceFiles"].as_array().into_iter().flatten().filter_map(Value::as_str).map(|file| folder.join(file)).collect();
+        if !files.is_empty() {
+            let read: Vec<Option<Vec<Value>>> = files.iter().map(|file| values(file)).collect();
+            *whole &= read.iter().all(Option::is_some);
+            entry["resources"] = read.into_iter().flatten().flatten().collect();
+        }
+    }
+    entries
 }
 
 /// A document under the name of the field that names it; its kind may say more.
