@@ -38,7 +38,7 @@ mod variables;
 mod verify_images;
 
 pub use evidence::{Evidence, PolicyValues, Values};
-pub use kyverno_jmespath::wildcard::matches as wildcard;
+pub use kyverno_jmespath::{go_duration::parse as go_duration, wildcard::matches as wildcard};
 pub use matching::kind_selector;
 pub use policy::{Finding, Policies};
 pub use result::{RuleResult, RuleType, Status};

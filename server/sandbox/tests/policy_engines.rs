@@ -257,6 +257,151 @@ fn constraint(name: &str, action: &str, rest: &str) -> String {
 
 const DENIED: &str = "admission webhook \"validation.gatekeeper.sh\" denied the request: [must] label team is missing";
 
+/// A cluster with every controller of Kyverno.
+fn whole_kyverno() -> Bench {
+    let bench = Bench::with("kyverno.yaml");
+    bench.apply(&fs::read_to_string(root().join("tests/policy-engines/kyverno-controllers.yaml")).unwrap());
+    bench.pass();
+    bench
+}
+
+fn map(namespace: &str, name: &str, labels: &str) -> String {
+    format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}, namespace: {namespace}, labels: {labels}}}, data: {{k: v}}}}")
+}
+
+const MAPS: Gvr = gvr::CONFIG_MAPS;
+
+#[test]
+fn kyverno_generates_and_keeps_what_it_generated() {
+    let bench = whole_kyverno();
+    let client = bench.0.client();
+    bench.apply("{apiVersion: v1, kind: Namespace, metadata: {name: old}}");
+    let rule = |name: &str, synchronize: bool, existing: bool| {
+        format!(
+            "{{name: {name}, match: {{any: [{{resources: {{kinds: [Namespace], names: ['old', 'new*']}}}}]}}, generate: {{apiVersion: v1, kind: ConfigMap, name: {name}, \
+             namespace: '{{{{ request.object.metadata.name }}}}', synchronize: {synchronize}, generateExisting: {existing}, data: {{data: {{zone: a}}}}}}}}"
+        )
+    };
+    bench.apply(&format!(
+        "{{apiVersion: kyverno.io/v1, kind: ClusterPolicy, metadata: {{name: zones}}, spec: {{rules: [{}, {}, {}]}}}}",
+        rule("kept", true, false),
+        rule("made", false, false),
+        rule("everywhere", false, true)
+    ));
+    bench.pass();
+    let names = |namespace: &str| {
+        let maps = client.list(MAPS, Some(namespace));
+        maps.iter().map(|map| object::name(map).to_owned()).filter(|name| name != "kube-root-ca.crt").collect::<Vec<_>>()
+    };
+    assert_eq!(names("old"), ["everywhere"], "{}", bench.shown("kyverno"));
+    bench.apply("{apiVersion: v1, kind: Namespace, metadata: {name: new-1}}");
+    bench.pass();
+    assert_eq!(names("new-1"), ["everywhere", "kept", "made"]);
+    let kept = client.get(MAPS, "new-1", "kept").unwrap();
+    let namespace = bench.get(gvr::NAMESPACES, "new-1");
+    let labels = &kept["metadata"]["labels"];
+    assert_eq!(
+        json!([
+            labels["app.kubernetes.io/managed-by"],
+            labels["generate.kyverno.io/policy-name"],
+            labels["generate.kyverno.io/trigger-uid"]
+        ]),
+        json!(["kyverno", "zones", object::uid(&namespace)])
+    );
+    // What is synchronized comes back, and is again what the rule says; what is not stays away.
+    for name in ["kept", "made"] {
+        client.delete(MAPS, "new-1", name, &DeleteOptions::default()).unwrap();
+    }
+    bench.pass();
+    assert_eq!(names("new-1"), ["everywhere", "kept"]);
+    client.merge_patch(MAPS, "new-1", "kept", json!({"data": {"zone": "b", "more": "c"}})).unwrap();
+    bench.pass();
+    assert_eq!(client.get(MAPS, "new-1", "kept").unwrap()["data"], json!({"zone": "a"}));
+    // It goes with its policy.
+    client.delete(CLUSTER_POLICIES, "", "zones", &DeleteOptions::default()).unwrap();
+    bench.pass();
+    assert_eq!(names("new-1"), ["everywhere"]);
+}
+
+#[test]
+fn kyverno_acts_on_what_exists_by_rules_and_expressions() {
+    let bench = whole_kyverno();
+    let client = bench.0.client();
+    bench.apply(&map("default", "target", "{}"));
+    bench.apply("{apiVersion: kyverno.io/v1, kind: ClusterPolicy, metadata: {name: mark}, spec: {rules: [{name: mark, match: {any: [{resources: {kinds: [ConfigMap], names: [trigger]}}]}, mutate: {targets: [{apiVersion: v1, kind: ConfigMap, name: target, namespace: default}], patchStrategicMerge: {metadata: {labels: {seen: '{{ request.object.metadata.name }}'}}}}}]}}");
+    bench.apply("{apiVersion: policies.kyverno.io/v1, kind: GeneratingPolicy, metadata: {name: copy}, spec: {matchConstraints: {resourceRules: [{apiGroups: [''], apiVersions: [v1], resources: [configmaps], operations: [CREATE], resourceNames: [trigger]}]}, variables: [{name: made, expression: \"[{'apiVersion': dyn('v1'), 'kind': dyn('ConfigMap'), 'metadata': dyn({'name': 'copied'}), 'data': dyn({'from': object.metadata.name})}]\"}], generate: [{expression: \"generator.Apply('default', variables.made)\"}]}}");
+    bench.pass();
+    bench.apply(&map("default", "trigger", "{}"));
+    bench.pass();
+    assert_eq!(bench.get(MAPS, "target")["metadata"]["labels"], json!({"seen": "trigger"}), "{}", bench.shown("kyverno"));
+    let copied = bench.get(MAPS, "copied");
+    assert_eq!(copied["data"], json!({"from": "trigger"}));
+    assert_eq!(copied["metadata"]["labels"]["generate.kyverno.io/trigger-name"], "trigger");
+    // Schedules: one policy of each kind, and a lifetime.
+    bench.apply("{apiVersion: kyverno.io/v2, kind: ClusterCleanupPolicy, metadata: {name: sweep}, spec: {schedule: '* * * * *', match: {any: [{resources: {kinds: [ConfigMap], selector: {matchLabels: {old: 'yes'}}}}]}, conditions: {all: [{key: '{{ target.data.k }}', operator: Equals, value: v}]}}}");
+    bench.apply("{apiVersion: policies.kyverno.io/v1, kind: DeletingPolicy, metadata: {name: wipe}, spec: {schedule: '* * * * *', matchConstraints: {resourceRules: [{apiGroups: [''], apiVersions: [v1], resources: [configmaps]}]}, conditions: [{name: c, expression: \"object.metadata.name == 'copied'\"}]}}");
+    bench.apply(&map("default", "swept", "{old: 'yes'}"));
+    bench.apply(&map("default", "stays", "{old: 'no'}"));
+    bench.apply(&map("default", "brief", "{cleanup.kyverno.io/ttl: 30s}"));
+    bench.apply(&map("default", "long", "{cleanup.kyverno.io/ttl: 9h}"));
+    bench.pass();
+    let left: Vec<String> = client.list(MAPS, Some("default")).iter().map(|map| object::name(map).to_owned()).collect();
+    assert_eq!(left, ["kube-root-ca.crt", "long", "stays", "target", "trigger"], "{}", bench.shown("kyverno"));
+    let sweep = bench.get(Gvr::new("kyverno.io", "v2", "clustercleanuppolicies"), "sweep");
+    assert!(sweep["status"]["lastExecutionTime"].as_str().is_some_and(|time| time.ends_with(":00Z")), "{sweep}");
+}
+
+#[test]
+fn kyverno_reports_on_what_exists() {
+    let bench = whole_kyverno();
+    assert_eq!(bench.pod("before", json!({})), "created");
+    bench.apply(&require_team("Audit"));
+    bench.pass();
+    let reports = Gvr::new("wgpolicyk8s.io", "v1alpha2", "policyreports");
+    let report = || bench.0.client().get(reports, "default", object::uid(&bench.get(gvr::PODS, "before")));
+    let found = report().unwrap_or_else(|| panic!("{}", bench.shown("kyverno")));
+    assert_eq!(found["summary"], json!({"pass": 0, "fail": 1, "warn": 0, "error": 0, "skip": 0}));
+    let (scope, result) = (&found["scope"], &found["results"][0]);
+    assert_eq!(json!([scope["kind"], scope["name"], scope["namespace"]]), json!(["Pod", "before", "default"]));
+    assert_eq!(
+        json!([result["policy"], result["rule"], result["result"], result["source"], result["properties"]["process"]]),
+        json!(["require-team", "check-team", "fail", "kyverno", "background scan"])
+    );
+    bench.0.client().merge_patch(gvr::PODS, "default", "before", json!({"metadata": {"labels": {"team": "ml"}}})).unwrap();
+    bench.pass();
+    assert_eq!(report().unwrap()["summary"]["pass"], 1);
+    bench.0.client().delete(CLUSTER_POLICIES, "", "require-team", &DeleteOptions::default()).unwrap();
+    bench.pass();
+    assert_eq!(report(), None);
+}
+
+#[test]
+fn gatekeeper_audits_what_exists() {
+    let bench = Bench::with("gatekeeper.yaml");
+    bench.apply(REQUIRED_LABELS);
+    bench.pass();
+    assert_eq!(bench.pod("before", json!({})), "created");
+    assert_eq!(bench.pod("fine", json!({"team": "ml"})), "created");
+    bench.apply(&constraint("audited", "dryrun", ", namespaces: [default]"));
+    bench.pass();
+    let constraints = Gvr::new("constraints.gatekeeper.sh", "v1beta1", "k8srequiredlabels");
+    let status = bench.get(constraints, "audited")["status"].clone();
+    assert_eq!(status["totalViolations"], 1, "{status} {}", bench.shown("gatekeeper-system"));
+    let violation = &status["violations"][0];
+    assert_eq!(
+        json!([violation["enforcementAction"], violation["version"], violation["kind"], violation["namespace"], violation["name"]]),
+        json!(["dryrun", "v1", "Pod", "default", "before"])
+    );
+    assert!(violation["message"].as_str().is_some_and(|message| message.contains("team")), "{violation}");
+    let at = status["auditTimestamp"].as_str().unwrap().to_owned();
+    // A status names as many as it may, and counts all.
+    assert_eq!(bench.pod("another", json!({})), "created");
+    bench.pass();
+    let status = bench.get(constraints, "audited")["status"].clone();
+    assert_eq!((&status["totalViolations"], status["violations"].as_array().map(Vec::len)), (&json!(2), Some(1)));
+    assert!(status["auditTimestamp"].as_str() > Some(&at), "{status}");
+}
+
 #[test]
 fn gatekeeper_judges_by_templates_and_constraints() {
     let bench = Bench::with("gatekeeper.yaml");

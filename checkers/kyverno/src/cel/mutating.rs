@@ -24,7 +24,7 @@ pub(super) fn apply(policy: &Value, request: &Request, object: &mut Value, evide
         return Vec::new();
     }
     let mut results = Vec::new();
-    if spec.pointer("/evaluation/mutateExisting/enabled") == Some(&Value::Bool(true)) && !evidence.targets.is_empty() {
+    if spec.pointer("/evaluation/mutateExisting/enabled") == Some(&Value::Bool(true)) {
         results.extend(existing(policy, kind, request, evidence, kinds));
     }
     let generated = autogen::mutating(spec);
@@ -43,7 +43,7 @@ pub(super) fn apply(policy: &Value, request: &Request, object: &mut Value, evide
     results
 }
 
-/// Targets of the evidence that `targetMatchConstraints` take, or what their expression finds.
+/// Targets of the evidence, or else its objects, that `targetMatchConstraints` take, or what their expression finds.
 fn existing(policy: &Value, kind: &'static str, trigger: &Request, evidence: &Evidence, kinds: &Kinds<'_>) -> Vec<RuleResult> {
     let spec = &policy["spec"];
     if !matches(&spec["matchConstraints"], trigger).unwrap_or(false) {
@@ -63,7 +63,8 @@ fn existing(policy: &Value, kind: &'static str, trigger: &Request, evidence: &Ev
         rule["operations"] = json!(["*"]);
     }
     let mut results = Vec::new();
-    for target in &evidence.targets {
+    let known = if evidence.targets.is_empty() { &evidence.objects } else { &evidence.targets };
+    for target in known {
         let request = of_target(target, trigger, kinds);
         if matches(&constraints, &request).unwrap_or(false) {
             results.push(on_target(policy, kind, &request, evidence, kinds));

@@ -2,7 +2,7 @@
 
 mod cluster_role_aggregation;
 pub mod common;
-mod cron_job;
+pub(crate) mod cron_job;
 mod daemon_set;
 mod deployment;
 mod disruption;

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 pub struct Informers(Mutex<Vec<(&'static [&'static str], Weak<Notify>)>>);
 
 impl Informers {
-    /// Woken when an object of one of the groups has changed, until it is dropped.
+    /// Woken when an object of one of the groups has changed, until it is dropped; `*` stands for every group.
     pub fn listen(&self, groups: &'static [&'static str]) -> Arc<Notify> {
         let notify = Arc::new(Notify::new());
         let mut listeners = self.0.lock();
@@ -19,11 +19,11 @@ impl Informers {
 
     /// Whether somebody wants to hear of a group.
     pub fn concerns(&self, group: &str) -> bool {
-        self.0.lock().iter().any(|(groups, listener)| groups.contains(&group) && listener.strong_count() > 0)
+        self.0.lock().iter().any(|(groups, listener)| hears(groups, group) && listener.strong_count() > 0)
     }
 
     pub fn tell(&self, group: &str) {
-        for (_, listener) in self.0.lock().iter().filter(|(groups, _)| groups.contains(&group)) {
+        for (_, listener) in self.0.lock().iter().filter(|(groups, _)| hears(groups, group)) {
             listener.upgrade().inspect(|listener| listener.notify_one());
         }
     }
@@ -33,4 +33,8 @@ impl Informers {
             listener.upgrade().inspect(|listener| listener.notify_one());
         }
     }
+}
+
+fn hears(groups: &[&str], group: &str) -> bool {
+    groups.iter().any(|held| *held == group || *held == "*")
 }

@@ -173,6 +173,7 @@ impl Kubelet {
     }
 
     fn take(&mut self, change: &Change, context: &Context<'_>) {
+        self.runtime.informers.tell(&change.group);
         match (&*change.group, &*change.resource) {
             ("", "pods") => {
                 if change.kind == ChangeKind::Deleted {
@@ -193,7 +194,7 @@ impl Kubelet {
                 }
             }
             ("", "nodes") => self.runtime.learn_node(&change.object),
-            (group, _) => self.runtime.informers.tell(group),
+            _ => {}
         }
     }
 

@@ -2,6 +2,7 @@
 
 use apiserver::Client;
 use gatekeeper::{Engine, mutation::System};
+use jiff::Timestamp;
 use machinery::{Gvr, object};
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -45,7 +46,7 @@ pub struct Known {
     pub engine: Mutex<Engine>,
     pub mutators: System,
     /// Group, version and kind of what `data.inventory` is to hold.
-    pub synced: Vec<[String; 3]>,
+    synced: Vec<[String; 3]>,
     /// Of the Config: process and namespace, where a star may stand.
     excluded: Vec<(String, String)>,
 }
@@ -80,7 +81,26 @@ impl Known {
         Self { engine: Mutex::new(engine), mutators, synced, excluded }
     }
 
-    /// Whether the Config keeps a process (`webhook`, `mutation-webhook`) away from a namespace.
+    /// The time, and the objects that the Config has synced.
+    pub fn fill(&self, engine: &mut Engine, client: &Client, now: Timestamp) {
+        let now = i64::try_from(now.as_nanosecond()).unwrap_or(i64::MAX);
+        *engine = std::mem::take(engine).at_time(now);
+        if self.synced.is_empty() {
+            return;
+        }
+        let is_synced = |object: &Value| {
+            let (group, version) = object::api_version(object).split_once('/').unwrap_or(("", object::api_version(object)));
+            self.synced.iter().any(|kind| kind.each_ref().map(String::as_str) == [group, version, object::kind(object)])
+        };
+        engine.clear_data();
+        for (_, _, held) in client.everything().iter().filter(|(_, _, held)| is_synced(held)) {
+            if let Err(why) = engine.add_data(held) {
+                tracing::debug!(why, "an object is left out of Gatekeeper's inventory");
+            }
+        }
+    }
+
+    /// Whether the Config keeps a process (`audit`, `webhook`, `mutation-webhook`) away from a namespace.
     pub fn excludes(&self, process: &str, namespace: &str) -> bool {
         let is_process = |held: &str| held == "*" || held == process;
         self.excluded.iter().any(|(held, pattern)| is_process(held) && glob(pattern, namespace))
@@ -98,6 +118,6 @@ pub fn glob(pattern: &str, text: &str) -> bool {
 }
 
 /// All constraints, of whatever kind.
-fn constraints(client: &Client) -> Vec<Arc<Value>> {
+pub fn constraints(client: &Client) -> Vec<Arc<Value>> {
     client.everything().into_iter().filter(|(group, ..)| &**group == CONSTRAINTS).map(|(_, _, object)| object).collect()
 }

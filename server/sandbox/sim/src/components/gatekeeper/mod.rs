@@ -5,21 +5,22 @@
 //! ```text
 //! ConstraintTemplate ──controller──► CustomResourceDefinition, status
 //! API server ──AdmissionReview──► webhook ──► gatekeeper::Engine, gatekeeper::mutation::System
+//! what exists ──audit, by the clock──► gatekeeper::Engine ──► statuses of constraints
 //! ```
-//!
-//! Its audit, and the statuses that only an audit writes, are not here.
 
+mod audit;
 mod controller;
 mod known;
 mod webhook;
 
-use super::{flag, handle_signals, http, in_cluster::InCluster, listen, review::Authority};
+use super::{cached::Cached, flag, handle_signals, http, in_cluster::InCluster, listen, review::Authority};
 use crate::{
     network::{Handler, Protocol, Request, Response},
     shell::process::Process,
 };
 use futures::future::BoxFuture;
-use known::GROUPS;
+use jiff::{SignedDuration, Timestamp};
+use known::{GROUPS, Known};
 
 const SERVICE: &str = "gatekeeper-webhook-service";
 const HEALTH: u16 = 9090;
@@ -40,6 +41,10 @@ struct Settings {
     port: u16,
     webhook: bool,
     mutation: bool,
+    /// How often what exists is judged; never, where it is none.
+    audit: Option<SignedDuration>,
+    /// How many violations a status names.
+    limit: usize,
     exempt: Vec<String>,
 }
 
@@ -51,12 +56,15 @@ impl Settings {
         };
         let operations = values("operation");
         let assigned = |operation: &str| operations.is_empty() || operations.iter().any(|held| held == operation);
+        let seconds = flag(arguments, "audit-interval").and_then(|seconds| seconds.parse().ok()).unwrap_or(60);
         let namespace = process.environment.get("POD_NAMESPACE").filter(|value| !value.is_empty());
         Self {
             namespace: namespace.map_or_else(|| "gatekeeper-system".to_owned(), String::clone),
             port: flag(arguments, "port").and_then(|port| port.parse().ok()).unwrap_or(443),
             webhook: assigned("webhook"),
             mutation: assigned("mutation-webhook"),
+            audit: Some(SignedDuration::from_secs(seconds)).filter(|interval| assigned("audit") && interval.is_positive()),
+            limit: flag(arguments, "constraint-violations-limit").and_then(|limit| limit.parse().ok()).unwrap_or(20),
             exempt: values("exempt-namespace"),
         }
     }
@@ -97,6 +105,8 @@ async fn serve(process: &Process, api: &InCluster<'_>, settings: &Settings) -> R
         bound = Some(listen(process, Protocol::Tcp, settings.port, listener).map_err(|(_, error)| bind(settings.port, &error))?);
     }
     let changed = process.machine.announce.changes(GROUPS);
+    let judges = Cached::new(known::JUDGES);
+    let mut next = settings.audit.and_then(|interval| process.now().checked_add(interval).ok());
     loop {
         // A pod that only audits leaves the rest to the others.
         if bound.is_some() {
@@ -107,6 +117,21 @@ async fn serve(process: &Process, api: &InCluster<'_>, settings: &Settings) -> R
             biased;
             signal = process.control.signalled() => return Ok(if signal == 9 { 137 } else { 0 }),
             () = changed.notified() => {}
+            () = until(process, next) => {
+                let known = judges.get(&client, || Known::read(&client));
+                for why in audit::round(api, &client, &known, process.now(), settings.limit).await {
+                    process.err(format!("{{\"level\":\"error\",\"logger\":\"controller\",\"process\":\"audit\",\"msg\":{why:?}}}\n")).await;
+                }
+                next = settings.audit.and_then(|interval| process.now().checked_add(interval).ok());
+            }
         }
+    }
+}
+
+/// Sleeps until then, or for ever.
+async fn until(process: &Process, then: Option<Timestamp>) {
+    match then {
+        Some(then) => process.machine.timer.sleep(then.duration_since(process.now()).max(SignedDuration::ZERO)).await,
+        None => std::future::pending().await,
     }
 }

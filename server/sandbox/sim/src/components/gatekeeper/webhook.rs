@@ -103,29 +103,10 @@ impl Webhook {
             Ok(asked) => asked.in_namespace(self.namespace_of(request).map(|namespace| Value::clone(&namespace))),
             Err(error) => return errored(500, error.to_string()),
         };
-        self.fill(&mut engine, &known);
+        known.fill(&mut engine, &self.client, self.timer.now());
         match engine.review(&asked, POINT) {
             Ok(violations) => judged(&violations),
             Err(error) => errored(500, error.to_string()),
-        }
-    }
-
-    /// The time, and the objects that the Config has synced.
-    fn fill(&self, engine: &mut Engine, known: &Known) {
-        let now = i64::try_from(self.timer.now().as_nanosecond()).unwrap_or(i64::MAX);
-        *engine = std::mem::take(engine).at_time(now);
-        if known.synced.is_empty() {
-            return;
-        }
-        let is_synced = |object: &Value| {
-            let (group, version) = object::api_version(object).split_once('/').unwrap_or(("", object::api_version(object)));
-            known.synced.iter().any(|kind| kind.each_ref().map(String::as_str) == [group, version, object::kind(object)])
-        };
-        engine.clear_data();
-        for (_, _, held) in self.client.everything().iter().filter(|(_, _, held)| is_synced(held)) {
-            if let Err(why) = engine.add_data(held) {
-                tracing::debug!(why, "an object is left out of Gatekeeper's inventory");
-            }
         }
     }
 

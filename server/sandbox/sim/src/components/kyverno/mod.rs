@@ -5,13 +5,17 @@
 //! policies ──registration──► Validating-, MutatingWebhookConfigurations ──► API server ──AdmissionReview──► webhook ──► kyverno::apply
 //! ```
 //!
-//! Without its pods requests fail or pass as the policies' `failurePolicy` says. Rules that generate, reports and the schedules of cleanup
-//! policies are other controllers' of Kyverno, and not here.
+//! Without its pods requests fail or pass as the policies' `failurePolicy` says. What Kyverno does behind a request its other controllers
+//! do: [`background`] generates and changes what exists, [`reports`] judges what exists, [`cleanup`] deletes by schedule.
 
 mod action;
+mod background;
+mod cleanup;
 mod message;
 mod policies;
+mod reach;
 mod registration;
+mod reports;
 mod webhook;
 
 use super::{
@@ -28,8 +32,6 @@ use registration::Registration;
 use serde_json::{Value, json};
 
 const PORT: u16 = 9443;
-/// What its images run beside the admission controller: they look at nothing that a request waits for.
-const OTHERS: &[&str] = &["background-controller", "cleanup-controller", "reports-controller"];
 
 pub async fn run(process: &Process) -> i32 {
     handle_signals(process);
@@ -39,11 +41,10 @@ pub async fn run(process: &Process) -> i32 {
     match name {
         // An init container: what it would clean up is never there.
         "kyvernopre" => return 0,
-        other if OTHERS.contains(&other) => return super::serve(process).await,
         _ => {}
     }
     let outcome = match InCluster::new(process) {
-        Ok(api) => serve(process, &api).await,
+        Ok(api) => control(process, &api, name).await,
         Err(why) => Err(why),
     };
     match outcome {
@@ -60,9 +61,19 @@ fn variable(process: &Process, name: &str, default: &str) -> String {
     process.environment.get(name).filter(|value| !value.is_empty()).map_or_else(|| default.to_owned(), String::clone)
 }
 
-async fn serve(process: &Process, api: &InCluster<'_>) -> Result<i32, String> {
+/// What its images run.
+async fn control(process: &Process, api: &InCluster<'_>, image: &str) -> Result<i32, String> {
     let Some(client) = process.machine.announce.cluster() else { return Err("there is no cluster here".to_owned()) };
     let namespace = variable(process, "KYVERNO_NAMESPACE", "kyverno");
+    match image {
+        "background-controller" => Ok(background::run(process, api, &client, &namespace).await),
+        "cleanup-controller" => Ok(cleanup::run(process, api, &client, &namespace).await),
+        "reports-controller" => reports::run(process, api, &client, &namespace).await,
+        _ => serve(process, api, client, namespace).await,
+    }
+}
+
+async fn serve(process: &Process, api: &InCluster<'_>, client: Client, namespace: String) -> Result<i32, String> {
     let service = variable(process, "KYVERNO_SVC", "kyverno-svc");
     for plural in ["clusterpolicies", "policies"] {
         let asked = api.get(&format!("/apis/kyverno.io/v1/{plural}?limit=1")).await;

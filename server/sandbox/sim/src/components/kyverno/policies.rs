@@ -30,7 +30,6 @@ const KINDS: &[&[Gvr]] = &[
     &[Gvr::new(CEL, "v1", "namespacedmutatingpolicies"), Gvr::new(CEL, "v1beta1", "namespacedmutatingpolicies")],
     &[Gvr::new(CEL, "v1", "namespacedimagevalidatingpolicies"), Gvr::new(CEL, "v1beta1", "namespacedimagevalidatingpolicies")],
 ];
-/// Exceptions of both groups.
 const EXCEPTIONS: &[&[Gvr]] = &[
     &[Gvr::new(CLASSIC, "v2", "policyexceptions"), Gvr::new(CLASSIC, "v2beta1", "policyexceptions")],
     &[Gvr::new(CEL, "v1", "policyexceptions"), Gvr::new(CEL, "v1beta1", "policyexceptions"), Gvr::new(CEL, "v1alpha1", "policyexceptions")],
@@ -102,12 +101,8 @@ impl Known {
             let objects: Vec<Value> = taken.iter().map(|policy| Value::clone(policy)).collect();
             (asked, taken, Policies::read(&objects))
         });
-        let exceptions = EXCEPTIONS.iter().flat_map(|versions| newest(client, versions)).map(|(_, object)| Value::clone(&object));
-        let texts: Vec<String> = all.iter().map(|policy| policy["spec"].to_string()).collect();
-        let asks = |text: &String| {
-            ["configMap", "apiCall", "globalReference", "resource.", "globalContext.", "\"targets\""].iter().any(|word| text.contains(word))
-        };
-        Self { by_webhook: by_webhook.collect(), exceptions: exceptions.collect(), asks_cluster: texts.iter().any(asks) }
+        let asks_cluster = all.iter().any(|policy| asks_cluster(policy));
+        Self { by_webhook: by_webhook.collect(), exceptions: exceptions(client), asks_cluster }
     }
 
     /// The policies that a webhook is answered with: as objects, and compiled.
@@ -117,7 +112,8 @@ impl Known {
     }
 }
 
-fn newest(client: &Client, versions: &[Gvr]) -> Vec<(Gvr, Arc<Value>)> {
+/// What is served of a kind, in the first version that has objects.
+pub fn newest(client: &Client, versions: &[Gvr]) -> Vec<(Gvr, Arc<Value>)> {
     let of = |gvr: &Gvr| client.list(*gvr, None).into_iter().map(|object| (*gvr, object)).collect::<Vec<_>>();
     versions.iter().map(of).find(|found| !found.is_empty()).unwrap_or_default()
 }
@@ -125,6 +121,25 @@ fn newest(client: &Client, versions: &[Gvr]) -> Vec<(Gvr, Arc<Value>)> {
 /// Every policy, with the resource that it is served as.
 pub fn with_resources(client: &Client) -> Vec<(Gvr, Arc<Value>)> {
     KINDS.iter().flat_map(|versions| newest(client, versions)).collect()
+}
+
+/// Exceptions of both groups.
+pub fn exceptions(client: &Client) -> Vec<Value> {
+    EXCEPTIONS.iter().flat_map(|versions| newest(client, versions)).map(|(_, object)| Value::clone(&object)).collect()
+}
+
+/// Whether some rule of a policy may ask the cluster for objects.
+pub fn asks_cluster(policy: &Value) -> bool {
+    let text = policy["spec"].to_string();
+    ["configMap", "apiCall", "globalReference", "resource.", "globalContext.", "\"targets\""].iter().any(|word| text.contains(word))
+}
+
+/// A policy as results name it.
+pub fn key(policy: &Value) -> String {
+    match object::namespace(policy) {
+        "" => object::name(policy).to_owned(),
+        namespace => format!("{namespace}/{}", object::name(policy)),
+    }
 }
 
 pub fn list(client: &Client) -> Vec<Arc<Value>> {
@@ -148,7 +163,15 @@ pub fn part(policy: &Arc<Value>, asked: Asked) -> Option<Arc<Value>> {
     }
     if cel {
         let mutates = policy["kind"].as_str().is_some_and(|kind| kind.ends_with("MutatingPolicy"));
-        return (mutates == (asked.phase == Phase::Mutate)).then(|| policy.clone());
+        if mutates != (asked.phase == Phase::Mutate) {
+            return None;
+        }
+        // What exists is the background controller's.
+        let mut part = Arc::clone(policy);
+        if !policy["spec"]["evaluation"]["mutateExisting"].is_null() {
+            Arc::make_mut(&mut part)["spec"]["evaluation"]["mutateExisting"] = Value::Null;
+        }
+        return Some(part);
     }
     let is_for = |rule: &Value| {
         let has = |name: &str| {

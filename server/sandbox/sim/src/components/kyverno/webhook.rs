@@ -134,15 +134,8 @@ fn failure(message: &str) -> Value {
     json!({"status": "Failure", "message": message})
 }
 
-fn key(policy: &Value) -> String {
-    match object::namespace(policy) {
-        "" => object::name(policy).to_owned(),
-        namespace => format!("{namespace}/{}", object::name(policy)),
-    }
-}
-
 fn policy_of<'a>(result: &RuleResult, policies: &'a [Arc<Value>]) -> Option<&'a Value> {
-    policies.iter().find(|policy| policy["kind"] == result.kind && key(policy) == result.policy).map(|policy| &**policy)
+    policies.iter().find(|policy| policy["kind"] == result.kind && policies::key(policy) == result.policy).map(|policy| &**policy)
 }
 
 fn rule_name(result: &RuleResult) -> &str {

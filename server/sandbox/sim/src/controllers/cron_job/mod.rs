@@ -1,6 +1,6 @@
 //! CronJobs: Jobs at given times (k8s.io/kubernetes/pkg/controller/cronjob).
 
-mod schedule;
+pub(crate) mod schedule;
 
 use super::{
     common::{self, concerns, int, items, later, text, time},
