@@ -90,10 +90,12 @@ async fn a_kubelet_learns_of_the_gpus() {
     let refused = client.allocate(ask(&["GPU-nobodys"])).await.unwrap_err();
     assert!(refused.message().contains("unknown device"), "{refused}");
 
-    // The kubelet starts again and has forgotten everything.
+    // The kubelet starts again: it has forgotten everything, and removes the sockets that it finds.
     first.abort();
+    std::fs::remove_file(&places.socket).unwrap();
     let (mut registered, _second) = kubelet(&places.kubelet);
     assert_eq!(registration(&mut registered).await.resource_name, "nvidia.com/gpu");
+    UnixStream::connect(&places.socket).await.expect("its socket is there again");
     assert!(!plugin.is_finished());
 }
 

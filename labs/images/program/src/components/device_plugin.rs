@@ -69,14 +69,9 @@ pub async fn serve(places: &Places, fails_without_gpu: bool) -> i32 {
         log('E', plugin::NO_FOLDER);
         return 1;
     }
-    // What another one left; the kubelet has forgotten it.
-    let _ = std::fs::remove_file(&places.socket);
-    let listener = match UnixListener::bind(&places.socket) {
+    let mut listener = match listen(places) {
         Ok(listener) => listener,
-        Err(error) => {
-            log('E', &plugin::cannot_listen(&host::words(&error).to_lowercase()));
-            return 1;
-        }
+        Err(code) => return code,
     };
     for text in plugin::LOADING {
         log('I', text);
@@ -93,32 +88,57 @@ pub async fn serve(places: &Places, fails_without_gpu: bool) -> i32 {
         log('I', plugin::WAITS);
         return std::future::pending().await;
     }
-    for text in plugin::SERVING {
-        log('I', text);
-    }
-    let server = Server::builder().add_service(DevicePluginServer::new(Plugin(Arc::new(gpus))));
-    tokio::select! {
-        ended = server.serve_with_incoming(UnixListenerStream::new(listener)) => {
-            log('E', &format!("the gRPC server ended: {ended:?}"));
-            1
+    let gpus = Arc::new(gpus);
+    loop {
+        for text in plugin::SERVING {
+            log('I', text);
         }
-        () = stay_registered(places) => 1,
+        let server = Server::builder().add_service(DevicePluginServer::new(Plugin(Arc::clone(&gpus))));
+        tokio::select! {
+            ended = server.serve_with_incoming(UnixListenerStream::new(listener)) => {
+                log('E', &format!("the gRPC server ended: {ended:?}"));
+                return 1;
+            }
+            () = one_kubelet(places) => log('I', "The kubelet has started again, restarting."),
+        }
+        // A kubelet that starts removes the sockets that it finds.
+        listener = match listen(places) {
+            Ok(listener) => listener,
+            Err(code) => return code,
+        };
     }
 }
 
-/// Registers, and again whenever the kubelet has started anew: then its socket is another file.
-async fn stay_registered(places: &Places) {
+/// `Err`: the exit code, its reason said.
+fn listen(places: &Places) -> Result<UnixListener, i32> {
+    // What another one left; the kubelet has forgotten it.
+    let _ = std::fs::remove_file(&places.socket);
+    UnixListener::bind(&places.socket).map_err(|error| {
+        log('E', &plugin::cannot_listen(&host::words(&error).to_lowercase()));
+        1
+    })
+}
+
+/// Which file the kubelet's socket is; another one after it has started again.
+fn identity(places: &Places) -> Option<(u64, i64, i64)> {
+    std::fs::metadata(&places.kubelet).ok().map(|file| (file.ino(), file.ctime(), file.ctime_nsec()))
+}
+
+/// Registers, and returns when there is another kubelet.
+async fn one_kubelet(places: &Places) {
     let mut registered = None;
     loop {
-        let present = std::fs::metadata(&places.kubelet).ok().map(|file| (file.ino(), file.ctime(), file.ctime_nsec()));
-        if present.is_some() && present != registered {
-            match register(places).await {
+        let present = identity(places);
+        match registered {
+            Some(_) if present.is_some() && present != registered => return,
+            None if present.is_some() => match register(places).await {
                 Ok(()) => {
                     log('I', plugin::REGISTERED);
                     registered = present;
                 }
                 Err(error) => log('E', &format!("Could not register with the kubelet, and will try again: {error}")),
-            }
+            },
+            _ => {}
         }
         tokio::time::sleep(LOOKS_EVERY).await;
     }
