@@ -67,7 +67,7 @@ impl KindCluster {
                 }
             }
             if let Some(uuids) = node.labels.get(names::GPUS) {
-                gpus.isolate_again(&engine, &node.id, uuids).await.map_err(docker)?;
+                gpus.isolate_again(&engine, &node.id, uuids).await.map_err(|why| ProvisionError::Unavailable(why.to_string()))?;
             }
         }
         let kubeconfig = engine.run(&node, &["cat", "/etc/kubernetes/super-admin.conf"], b"").await.map_err(docker)?;

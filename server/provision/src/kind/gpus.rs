@@ -86,9 +86,14 @@ impl Drop for Pending<'_> {
 impl Gpus {
     /// Looks once. Without a ledger nothing of this machine is lent.
     pub async fn new(settings: &KindSettings, engine: &Engine, ledger: Option<Arc<dyn GpuLedger>>) -> Result<Self, DockerError> {
-        let found = look(&settings.nvml).await;
+        // NVML speaks of this machine, and so does only a Docker that listens here.
+        let found = if engine.is_local() { look(&settings.nvml).await } else { Look::NoDriver };
         let lends = match (&settings.gpus, &ledger) {
             (_, None) | (GpuChoice::None | GpuChoice::Simulated, _) => false,
+            (GpuChoice::Listed(_), Some(_)) if !engine.is_local() => {
+                tracing::warn!("kind.gpus names GPUs of this machine, and Docker is on another one: labs get none of them");
+                false
+            }
             (GpuChoice::Listed(_), Some(_)) => true,
             (GpuChoice::Auto, Some(_)) => match &found {
                 Look::NoDriver => false,
@@ -112,7 +117,7 @@ impl Gpus {
             instance: settings.instance.clone(),
             ledger,
             lends,
-            hides: found != Look::NoDriver || Path::new("/dev/nvidiactl").exists(),
+            hides: engine.is_local() && (found != Look::NoDriver || Path::new("/dev/nvidiactl").exists()),
             pending: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
         })
@@ -231,7 +236,10 @@ impl Gpus {
     async fn inventory(&self) -> Result<Inventory, String> {
         match look(&self.nvml).await {
             Look::Found(inventory) => Ok(inventory),
-            Look::NoDriver => Err("this machine has no NVIDIA driver any more".to_owned()),
+            Look::NoDriver => Err(format!(
+                "this machine has no NVIDIA driver ({} is not found): install one, set kind.nvml to where it is, or say kind.gpus = \"simulated\"",
+                self.nvml.display()
+            )),
             Look::Broken { cause, remedy } => Err(format!("the NVIDIA driver does not work: {cause}; {remedy}")),
         }
     }
