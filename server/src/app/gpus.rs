@@ -1,10 +1,18 @@
 //! Which cluster has which GPU, as the engine asks and the store remembers.
 
+use crate::app::{App, AppError};
 use async_trait::async_trait;
 use machinery::Clock;
 use provision::{GpuLedger, LedgerError};
 use std::{collections::BTreeMap, sync::Arc};
-use store::Store;
+use store::{GpuClaim, Store};
+
+impl App {
+    /// Which cluster has which GPU of this machine, for admins.
+    pub async fn gpu_claims(&self) -> Result<Vec<GpuClaim>, AppError> {
+        Ok(self.store.gpu_claims().await?)
+    }
+}
 
 /// The store behind the engine's contract.
 #[derive(Debug)]

@@ -26,6 +26,8 @@ pub struct UserRow {
     pub role: String,
     pub since: String,
     pub attempts: usize,
+    /// UUIDs of this machine's GPUs that their clusters have.
+    pub gpus: Vec<String>,
     pub guest: bool,
     pub disabled: bool,
     /// The admin who looks: nobody locks themselves out.
@@ -37,12 +39,16 @@ const ROLES: [Role; 4] = [Role::Learner, Role::Instructor, Role::Interviewer, Ro
 pub async fn users(State(site): State<Site>, admin: SignedInUser) -> Result<Response, WebError> {
     only_admins(&admin.user)?;
     let mut rows = Vec::new();
+    let claims = site.app.gpu_claims().await?;
     for user in site.app.users().await? {
+        let attempts = site.app.attempts(&user).await?;
+        let theirs = claims.iter().filter(|claim| attempts.iter().any(|attempt| attempt.id == claim.cluster));
         rows.push(UserRow {
             name: user.display_name.clone(),
             role: user.role.as_str().to_owned(),
             since: user.created_at.strftime("%-d %b %Y").to_string(),
-            attempts: site.app.attempts(&user).await?.len(),
+            attempts: attempts.len(),
+            gpus: theirs.map(|claim| claim.uuid.clone()).collect(),
             guest: user.is_guest(),
             disabled: user.disabled,
             me: user.id == admin.user.id,
@@ -90,6 +96,7 @@ mod tests {
             role: "learner".to_owned(),
             since: "today".to_owned(),
             attempts: 2,
+            gpus: if me { vec![AWKWARD.to_owned()] } else { Vec::new() },
             guest: disabled,
             disabled,
             me,
@@ -102,6 +109,7 @@ mod tests {
         .render()
         .unwrap();
         judge(&html);
+        assert_eq!(html.matches("GPU of this machine").count(), 1);
         assert!(html.contains("action=\"/admin/users/b\"") && !html.contains("action=\"/admin/users/a\""));
     }
 }
