@@ -21,6 +21,9 @@ pub struct Evidence {
     pub scans: Vec<ScanRecord>,
     /// What we wanted to see and could not, in words: makes the checks that need it inconclusive.
     pub missing: Vec<String>,
+    /// Why policies do nothing in this cluster, where its network was found not to enforce them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policies_not_enforced: Option<String>,
 }
 
 /// A live connection that was tried, and what came of it.

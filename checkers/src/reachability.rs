@@ -197,6 +197,10 @@ impl Reachability {
             ProbeResult::Unknown { reason } => return Some(format!("{}: {reason}", expectation.id)),
         };
         (arrived != expectation.allowed).then(|| {
+            // What the learner wrote is right, and the network does not do it.
+            if let Some(why) = evidence.policies_not_enforced.as_ref().filter(|_| arrived) {
+                return format!("{}: {why}", expectation.id);
+            }
             let (objects, live) = if arrived { ("deny", "arrived") } else { ("allow", "timed out") };
             format!(
                 "{}: the objects {objects} {} → {}:{}, and the live connection {live}",

@@ -22,6 +22,7 @@ fn evidence(text: &str) -> Evidence {
         probes: Vec::new(),
         scans: Vec::new(),
         missing: Vec::new(),
+        policies_not_enforced: None,
     }
 }
 
@@ -222,6 +223,33 @@ fn reachability() {
         Failed
         reachability/rest | Pod/ml/s ml/x → ml/s TCP/80 | allowed (ingress no policy selects; egress no policy selects) | want denied
         reachability/out | Pod/203.0.113.1 ml/s → 203.0.113.1 TCP/443 | allowed (ingress outside the cluster; egress no policy selects) | want denied"#]],
+    );
+    // Right, and the network does nothing about it: known, and not known.
+    let closed = "reachability: {groups: {s: {pods: {namespace: ml, labels: {app: s}}}, m: {pods: {namespace: mon}}}, expect: [{id: in, from: m, to: s, port: 80, allowed: false}]}";
+    let (closed, nobody) = (self::spec(closed), "{podSelector: {}, policyTypes: [Ingress]}");
+    let mut open = probe(with_policy(nobody), "reachability/in", connected());
+    judge(
+        &closed,
+        &open,
+        expect![
+            "Inconclusive\nreachability/probe |   | in: the objects deny mon/m → 10.0.0.1:80, and the live connection arrived | want to be able to look"
+        ],
+    );
+    open.policies_not_enforced = Some("the network does not enforce NetworkPolicies".to_owned());
+    judge(
+        &closed,
+        &open,
+        expect!["Inconclusive\nreachability/probe |   | in: the network does not enforce NetworkPolicies | want to be able to look"],
+    );
+    // It excuses no policy that is wrong or not there.
+    let mut none = probe(evidence(NETWORK), "reachability/in", connected());
+    none.policies_not_enforced = open.policies_not_enforced.clone();
+    judge(
+        &closed,
+        &none,
+        expect![
+            "Failed\nreachability/in | Pod/ml/s mon/m → ml/s TCP/80 | allowed (ingress no policy selects; egress no policy selects) | want denied"
+        ],
     );
     // Everybody may come in, and nobody may go out: what decided is said for each wrong cell.
     judge(

@@ -22,7 +22,8 @@ pub struct Capabilities {
     pub simulated: bool,
     /// Whether a state can be brought back. Of a real cluster that is its objects, and not what containers wrote to their disks.
     pub snapshots: bool,
-    pub network_policy_enforced: bool,
+    /// Whether the network does what NetworkPolicies say; `None` where that has not been found out.
+    pub network_policy_enforced: Option<bool>,
     pub gpus: GpuSupport,
     /// Why this engine cannot run here at all; `None` where it can.
     pub unavailable: Option<String>,

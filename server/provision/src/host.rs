@@ -8,7 +8,7 @@ pub fn offers() -> Capabilities {
         engine: EngineKind::Host,
         simulated: false,
         snapshots: false,
-        network_policy_enforced: false,
+        network_policy_enforced: None,
         gpus: GpuSupport::None,
         unavailable: Some(
             "clusters on an existing Kubernetes are not in this version of Cordon; labs run on the simulated sandbox".to_owned(),

@@ -28,7 +28,7 @@ impl SandboxProvisioner {
             engine: EngineKind::Sandbox,
             simulated: true,
             snapshots: true,
-            network_policy_enforced: true,
+            network_policy_enforced: Some(true),
             gpus: GpuSupport::Simulated,
             unavailable: None,
         }

@@ -1,11 +1,12 @@
 //! Tier: real containers. One cluster behind the contract: its API in a learner's name, the guard, probes, snapshots, sleep.
 
 mod common;
+mod desk;
 
-use common::{World, not_run, one_node, turn};
+use common::{not_run, one_node, turn};
+use desk::{Desk, is_ready, learner, pod};
 use http::{Method, Request};
-use http_body_util::BodyExt;
-use provision::{Body, Cluster, ClusterSpec, NodeSpec, Probe, ProbeOutcome, Provisioner, UserInfo, kind::KindProvisioner};
+use provision::{Body, NodeSpec, ProbeOutcome, Provisioner, UserInfo};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
@@ -13,95 +14,8 @@ use std::{
     net::{TcpListener, TcpStream},
     path::PathBuf,
     process::{Command, Stdio},
-    sync::Arc,
     time::Duration,
 };
-
-/// A cluster, and the learner who works on it.
-struct Desk {
-    world: World,
-    provisioner: KindProvisioner,
-    cluster: Arc<dyn Cluster>,
-}
-
-fn learner() -> UserInfo {
-    UserInfo { name: "learner".to_owned(), ..UserInfo::admin() }
-}
-
-impl Desk {
-    async fn new() -> Result<Self, String> {
-        Self::of(&one_node()).await
-    }
-
-    async fn of(spec: &ClusterSpec) -> Result<Self, String> {
-        let world = World::new().await?;
-        let provisioner = world.provisioner().await;
-        let (sender, _) = tokio::sync::mpsc::unbounded_channel();
-        let cluster = provisioner.create("a", spec, sender).await.map_err(|error| format!("{error:?}")).unwrap();
-        Ok(Self { world, provisioner, cluster })
-    }
-
-    /// Status code and body of a request in somebody's name.
-    async fn ask(&self, user: UserInfo, method: Method, path: &str, body: &Value) -> (u16, Value) {
-        let content_type = if method == Method::PATCH { "application/apply-patch+yaml" } else { "application/json" };
-        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
-        let request = Request::builder().method(method).uri(path).header("content-type", content_type).body(body).unwrap();
-        let response = self.cluster.serve(user, request).await;
-        let code = response.status().as_u16();
-        let bytes = response.into_body().collect().await.unwrap().to_bytes();
-        (code, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        self.ask(learner(), Method::GET, path, &Value::Null).await.1
-    }
-
-    async fn make(&self, path: &str, body: Value) -> Value {
-        let (code, answer) = self.ask(learner(), Method::POST, path, &body).await;
-        assert_eq!(code, 201, "{path} {body}: {answer}");
-        answer
-    }
-
-    /// Waits, by looking, for something that is bound to come; the test ends where it does not.
-    async fn until(&self, what: &str, path: &str, look: impl Fn(&Value) -> bool) -> Value {
-        let mut last = Value::Null;
-        let looking = async {
-            loop {
-                last = self.get(path).await;
-                if look(&last) {
-                    break;
-                }
-                tokio::task::yield_now().await;
-            }
-        };
-        let came = tokio::time::timeout(Duration::from_secs(90), looking).await;
-        assert!(came.is_ok(), "{what} does not come: {last}");
-        last
-    }
-
-    async fn probe(&self, from: &str, to: &str, port: u16, path: Option<&str>) -> ProbeOutcome {
-        let probe = Probe {
-            from_namespace: "net".to_owned(),
-            from_pod: from.to_owned(),
-            to_host: to.to_owned(),
-            to_port: port,
-            http_path: path.map(str::to_owned),
-        };
-        self.cluster.probe(&probe).await
-    }
-}
-
-fn pod(name: &str, command: &[&str]) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}},
-        "spec": {"terminationGracePeriodSeconds": 0, "containers": [{"name": "c", "image": "busybox:1.37", "command": command}]},
-    })
-}
-
-fn is_ready(pod: &Value) -> bool {
-    let all = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
-    all.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_learners_cluster() {
@@ -111,8 +25,6 @@ async fn a_learners_cluster() {
         Err(why) => return not_run("a kind cluster behind the contract", &why),
     };
     identities(&desk).await;
-    guard(&desk).await;
-    changed_on_the_way(&desk).await;
     reachability(&desk).await;
     upgrades(&desk).await;
     rest_and_snapshots(&desk).await;
@@ -191,169 +103,6 @@ async fn identities(desk: &Desk) {
     }
 }
 
-/// Cluster-admin, and still not root on the node.
-async fn guard(desk: &Desk) {
-    desk.make("/api/v1/namespaces", json!({"metadata": {"name": "guard"}})).await;
-    let pods = "/api/v1/namespaces/guard/pods";
-    let with = |pointer: &str, value: Value| {
-        let mut pod = pod("p", &["true"]);
-        let (parent, key) = pointer.rsplit_once('/').unwrap();
-        pod.pointer_mut(parent).unwrap()[key] = value;
-        pod
-    };
-    let container = "/spec/containers/0/securityContext";
-    let refused = [
-        (with(container, json!({"privileged": true})), "privileged containers are refused"),
-        (with(container, json!({"capabilities": {"add": ["SYS_ADMIN"]}})), "capabilities beyond"),
-        (with("/spec/volumes", json!([{"name": "h", "hostPath": {"path": "/"}}])), "hostPath volumes are refused"),
-        (with("/spec/hostPID", json!(true)), "hostNetwork, hostPID and hostIPC are refused"),
-        (with("/spec/hostNetwork", json!(true)), "hostNetwork, hostPID and hostIPC are refused"),
-        (
-            with("/spec/initContainers", json!([{"name": "i", "image": "busybox:1.37", "securityContext": {"privileged": true}}])),
-            "privileged containers are refused",
-        ),
-    ];
-    for (pod, words) in refused {
-        let (code, answer) = desk.ask(learner(), Method::POST, pods, &pod).await;
-        assert!(code == 422 && answer["message"].as_str().unwrap_or_default().contains(words), "{code} {answer}\nexpected {words}");
-        assert!(answer["message"].as_str().unwrap_or_default().contains("root on the host"), "{answer}");
-    }
-    let harmless = with(container, json!({"capabilities": {"add": ["NET_BIND_SERVICE"], "drop": ["ALL"]}}));
-    assert_eq!(desk.ask(learner(), Method::POST, pods, &harmless).await.0, 201);
-    let volume = json!({"metadata": {"name": "v"}, "spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
-        "hostPath": {"path": "/"}}});
-    let (code, answer) = desk.ask(learner(), Method::POST, "/api/v1/persistentvolumes", &volume).await;
-    assert!(code == 422 && answer["message"].as_str().unwrap_or_default().contains("volumes on the node's disk"), "{answer}");
-
-    // An account that a learner makes cluster-admin is asked from inside a pod, where no gateway is: the cluster itself refuses it.
-    let binding = json!({
-        "metadata": {"name": "all"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-        "subjects": [{"kind": "ServiceAccount", "name": "trainer", "namespace": "ids"}],
-    });
-    desk.make("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", binding).await;
-    let policies = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies";
-    let doors = [
-        (Method::DELETE, format!("{policies}/cordon-pods"), Value::Null),
-        (Method::DELETE, policies.to_owned(), Value::Null),
-        (Method::DELETE, "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/cordon-pods".to_owned(), Value::Null),
-        (Method::GET, "/api/v1/nodes/gpu-node/proxy/pods".to_owned(), Value::Null),
-        (Method::POST, "/api/v1/namespaces/kube-system/pods".to_owned(), pod("p", &["true"])),
-        (
-            Method::POST,
-            "/api/v1/namespaces/kube-system/serviceaccounts/daemon-set-controller/token".to_owned(),
-            json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}),
-        ),
-        (Method::POST, "/api/v1/namespaces/kube-system/secrets".to_owned(), json!({"metadata": {"name": "s"}})),
-        (Method::PUT, "/api/v1/namespaces/kube-system/configmaps/kube-proxy".to_owned(), json!({"metadata": {"name": "kube-proxy"}})),
-        (Method::DELETE, "/apis/apiregistration.k8s.io/v1/apiservices/v1.admissionregistration.k8s.io".to_owned(), Value::Null),
-    ];
-    for user in [learner(), UserInfo::service_account("ids", "trainer")] {
-        for (method, path, body) in &doors {
-            let (code, answer) = desk.ask(user.clone(), method.clone(), path, body).await;
-            assert_eq!(code, 403, "{} {method} {path}: {answer}", user.name);
-            assert!(answer["message"].as_str().unwrap_or_default().contains("around the guard"), "{answer}");
-        }
-    }
-    assert!(desk.get(&format!("{policies}/cordon-pods")).await["metadata"]["uid"].is_string());
-    let (code, answer) =
-        desk.ask(learner(), Method::DELETE, "/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy", &Value::Null).await;
-    assert!(code == 422 && answer["message"].as_str().unwrap_or_default().contains("stay as they are"), "{code} {answer}");
-
-    let request = json!({"metadata": {"name": "me"}, "spec": {"request": "LS0t", "usages": ["client auth"],
-        "signerName": "kubernetes.io/kube-apiserver-client-kubelet"}});
-    let (code, answer) = desk.ask(learner(), Method::POST, "/apis/certificates.k8s.io/v1/certificatesigningrequests", &request).await;
-    assert!(code == 422, "{code} {answer}");
-
-    // The cluster's own pods come again, exactly as they were.
-    for label in ["k8s-app%3Dkube-proxy", "k8s-app%3Dkube-dns"] {
-        let pods = format!("/api/v1/namespaces/kube-system/pods?labelSelector={label}");
-        let old = desk.get(&pods).await["items"][0]["metadata"]["name"].as_str().unwrap().to_owned();
-        assert_eq!(desk.ask(learner(), Method::DELETE, &format!("/api/v1/namespaces/kube-system/pods/{old}"), &Value::Null).await.0, 200);
-        desk.until("the pod's successor", &pods, |pods| {
-            let items = pods["items"].as_array().cloned().unwrap_or_default();
-            items.iter().any(|pod| pod["metadata"]["name"] != old.as_str() && is_ready(pod))
-        })
-        .await;
-    }
-
-    // The lab's device plugin gets its pod; the same with a command of the learner's own does not.
-    let plugin = |name: &str, command: Value| {
-        json!({
-            "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": name, "namespace": "kube-system"},
-            "spec": {"selector": {"matchLabels": {"name": name}}, "template": {
-                "metadata": {"labels": {"name": name}},
-                "spec": {
-                    "containers": [{"name": "c", "image": "nvcr.io/nvidia/k8s-device-plugin:v0.17.4", "imagePullPolicy": "Never",
-                        "command": command, "securityContext": {"privileged": true},
-                        "volumeMounts": [{"name": "d", "mountPath": "/var/lib/kubelet/device-plugins"}]}],
-                    "volumes": [{"name": "d", "hostPath": {"path": "/var/lib/kubelet/device-plugins"}}],
-                },
-            }},
-        })
-    };
-    let sets = "/apis/apps/v1/namespaces/kube-system/daemonsets";
-    let name = "nvidia-device-plugin-daemonset";
-    for (name, command, gets_a_pod) in [(name, Value::Null, true), (name, json!(["sh"]), false), ("other", Value::Null, false)] {
-        desk.make(sets, plugin(name, command.clone())).await;
-        if gets_a_pod {
-            let of_it = format!("/api/v1/namespaces/kube-system/pods?labelSelector=name%3D{name}");
-            desk.until("the plugin's pod", &of_it, |pods| pods["items"].as_array().is_some_and(|all| all.len() == 1)).await;
-        } else {
-            let events = format!("/api/v1/namespaces/kube-system/events?fieldSelector=reason%3DFailedCreate,involvedObject.name%3D{name}");
-            let refused = desk.until("the refusal", &events, |events| events["items"].as_array().is_some_and(|all| !all.is_empty())).await;
-            assert!(refused.to_string().contains("root on the host"), "{refused}");
-        }
-        assert_eq!(desk.ask(learner(), Method::DELETE, &format!("{sets}/{name}"), &Value::Null).await.0, 200);
-        desk.until("its end", &format!("{sets}/{name}"), |set| set["code"] == 404).await;
-    }
-}
-
-/// A learner's webhook may change pods that the cluster's own controllers make: what is not exactly as it should be does not pass.
-async fn changed_on_the_way(desk: &Desk) {
-    let controller = || UserInfo::service_account("kube-system", "daemon-set-controller");
-    let set = desk.get("/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy").await;
-    let mut genuine = set["spec"]["template"].clone();
-    genuine["metadata"]["name"] = json!("as-it-is");
-    // No node takes it: a second kube-proxy is not what is tested.
-    genuine["spec"]["nodeSelector"] = json!({"none": "such"});
-    let pods = "/api/v1/namespaces/kube-system/pods";
-    let (code, answer) = desk.ask(controller(), Method::POST, pods, &genuine).await;
-    assert_eq!(code, 201, "{answer}");
-    let changes = [
-        ("/spec/containers/0/image", json!("busybox:1.37")),
-        ("/spec/containers/0/command", json!(["sh"])),
-        ("/spec/containers/0/args", json!(["more"])),
-        ("/spec/containers/0/env", json!([{"name": "LD_PRELOAD", "value": "/tmp/x.so"}])),
-        ("/spec/containers/0/lifecycle", json!({"postStart": {"exec": {"command": ["sh"]}}})),
-        ("/spec/containers/0/livenessProbe", json!({"exec": {"command": ["sh"]}})),
-        ("/spec/containers/0/volumeMounts", json!([{"name": "xtables-lock", "mountPath": "/usr/local/bin"}])),
-        ("/spec/initContainers", json!([{"name": "i", "image": "busybox:1.37"}])),
-        ("/spec/serviceAccountName", json!("default")),
-    ];
-    for (pointer, value) in changes {
-        let mut pod = genuine.clone();
-        pod["metadata"]["name"] = json!("changed");
-        let (parent, key) = pointer.rsplit_once('/').unwrap();
-        pod.pointer_mut(parent).unwrap()[key] = value;
-        if pointer.ends_with("serviceAccountName") {
-            pod["spec"].as_object_mut().unwrap().remove("serviceAccount");
-        }
-        let (code, answer) = desk.ask(controller(), Method::POST, pods, &pod).await;
-        assert!(code == 422 && answer.to_string().contains("root on the host"), "{pointer}: {code} {answer}");
-    }
-    // And the same pod from anybody else's hand, or elsewhere.
-    for (user, pods) in
-        [(UserInfo::service_account("kube-system", "job-controller"), pods), (controller(), "/api/v1/namespaces/guard/pods")]
-    {
-        let mut pod = genuine.clone();
-        pod["metadata"]["name"] = json!("elsewhere");
-        let code = desk.ask(user, Method::POST, pods, &pod).await.0;
-        assert!(code == 422 || code == 403, "{pods}: {code}");
-    }
-    assert_eq!(desk.ask(learner(), Method::DELETE, &format!("{pods}/as-it-is"), &Value::Null).await.0, 200);
-}
-
 /// Real connections from pods.
 async fn reachability(desk: &Desk) {
     desk.make("/api/v1/namespaces", json!({"metadata": {"name": "net"}})).await;
@@ -387,14 +136,7 @@ async fn reachability(desk: &Desk) {
     assert!(matches!(desk.probe("nobody", &address, 8080, None).await, ProbeOutcome::Unknown { reason } if reason.contains("not found")));
     assert!(matches!(desk.probe("client", "a;b", 80, None).await, ProbeOutcome::Unknown { .. }));
 
-    // Nothing leaves the cluster: not to this host, which the node itself does reach.
-    let (_, gateway) = desk.world.sh(&desk.world.node("a"), "ip -4 route show default | awk '{print $3}'").await;
-    let gateway = gateway.trim();
-    let host = TcpListener::bind((gateway, 0)).expect("this host has the gateway's address");
-    let port = host.local_addr().unwrap().port();
-    let (code, _) = desk.world.sh(&desk.world.node("a"), &format!("timeout 3 bash -c '>/dev/tcp/{gateway}/{port}'")).await;
-    assert_eq!(code, 0, "the node reaches this host");
-    assert_eq!(desk.probe("client", gateway, port, None).await, ProbeOutcome::TimedOut);
+    nothing_leaves(desk).await;
 
     // What a policy closes is closed.
     let policy =
@@ -402,6 +144,60 @@ async fn reachability(desk: &Desk) {
     desk.make("/apis/networking.k8s.io/v1/namespaces/net/networkpolicies", policy).await;
     let closed = async { while desk.probe("client", &address, 8080, None).await != ProbeOutcome::TimedOut {} };
     tokio::time::timeout(Duration::from_secs(60), closed).await.expect("the policy is enforced");
+}
+
+/// Neither to this host nor beyond, and not by way of those who have the node's network either.
+async fn nothing_leaves(desk: &Desk) {
+    let node = desk.world.node("a");
+    let (_, gateway) = desk.world.sh(&node, "ip -4 route show default | awk '{print $3}'").await;
+    let gateway = gateway.trim();
+    let host = TcpListener::bind(("0.0.0.0", 0)).unwrap();
+    let port = host.local_addr().unwrap().port();
+    assert!(TcpStream::connect((gateway, port)).is_ok(), "this host has the gateway's address");
+    assert_eq!(desk.probe("client", gateway, port, None).await, ProbeOutcome::TimedOut);
+
+    // By a Service that leads out of the cluster.
+    let service = json!({"metadata": {"name": "out"}, "spec": {"ports": [{"name": "h", "port": 80, "targetPort": port}]}});
+    desk.make("/api/v1/namespaces/net/services", service).await;
+    let slice = json!({"metadata": {"name": "out", "labels": {"kubernetes.io/service-name": "out"}}, "addressType": "IPv4",
+        "ports": [{"name": "h", "port": port}], "endpoints": [{"addresses": [gateway]}]});
+    desk.make("/apis/discovery.k8s.io/v1/namespaces/net/endpointslices", slice).await;
+    assert_eq!(desk.probe("client", "out", 80, None).await, ProbeOutcome::TimedOut);
+    // By the API server, to which a pod says that it has this host's address.
+    desk.make(
+        "/api/v1/namespaces/net/pods",
+        json!({"metadata": {"name": "out"}, "spec": {"nodeName": "none", "containers": [
+        {"name": "c", "image": "busybox:1.37"}]}}),
+    )
+    .await;
+    let status = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "out"},
+        "status": {"phase": "Running", "podIP": gateway, "podIPs": [{"ip": gateway}]}});
+    let path = "/api/v1/namespaces/net/pods/out/status?fieldManager=x&force=true";
+    assert_eq!(desk.ask(learner(), Method::PATCH, path, &status).await.0, 200);
+    let path = format!("/api/v1/namespaces/net/pods/http:out:{port}/proxy/");
+    let proxied = desk.get(&path);
+    let answer = tokio::time::timeout(Duration::from_secs(3), proxied).await;
+    assert!(answer.as_ref().is_err() || answer.as_ref().is_ok_and(|answer| answer["code"] == 503), "{answer:?}");
+    host.set_nonblocking(true).unwrap();
+    let first = host.accept().expect("the connection of this test");
+    assert!(host.accept().is_err(), "somebody came, beside {first:?}");
+
+    // Nor by the kubelet; containerd alone gets out, to fetch images, and gets answers about names.
+    let docker = desk.world.docker.inspect_network("bridge", None).await.ok();
+    let address = docker.and_then(|network| network.ipam?.config?.into_iter().next()?.gateway);
+    let Some(address) = address else { return not_run("what a node may fetch", "Docker has no default bridge") };
+    for (groups, reached, seconds) in [("root", false, 2), ("proxy", true, 20)] {
+        let line =
+            format!("setpriv --groups $(getent group {groups} | cut -d: -f3) timeout {seconds} bash -c '>/dev/tcp/{address}/{port}'");
+        let (code, said) = desk.world.sh(&node, &line).await;
+        assert_eq!(code == 0, reached, "group {groups}: {code} {said}");
+    }
+    let (_, groups) = desk.world.sh(&node, "grep Groups: /proc/$(pidof containerd)/status").await;
+    assert!(groups.split_whitespace().any(|group| group == "13"), "{groups}");
+    let (code, said) = desk.world.sh(&node, "timeout 3 getent hosts example.com").await;
+    assert_ne!(code, 0, "{said}");
+    let (_, six) = desk.world.sh(&node, "ip -6 -o addr show dev eth0").await;
+    assert_eq!(six, "", "a node has no IPv6");
 }
 
 /// `kubectl exec` by WebSocket and by SPDY, and `port-forward`, through the contract.
@@ -568,6 +364,6 @@ async fn sleep(desk: &Desk) {
     let opened = third.open("a").await.unwrap_or_else(|error| panic!("{error:?}"));
     let request = Request::get("/api/v1/namespaces/work/configmaps/kept").body(Body::empty()).unwrap();
     assert_eq!(opened.serve(learner(), request).await.status(), 200);
-    let (_, rules) = desk.world.sh(&desk.world.node("a"), "iptables -t mangle -S FORWARD").await;
+    let (_, rules) = desk.world.sh(&desk.world.node("a"), "iptables -t mangle -S CORDON-POSTROUTING").await;
     assert!(rules.contains("-j DROP"), "{rules}");
 }

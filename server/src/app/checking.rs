@@ -265,6 +265,7 @@ mod tests {
             probes: Vec::new(),
             scans: Vec::new(),
             missing: Vec::new(),
+            policies_not_enforced: None,
         }
     }
 

@@ -2,8 +2,9 @@
 
 use crate::cli::{print, serve::Place};
 use crate::config::{Config, Engine};
-use crate::state::{programs, server::jail_config};
+use crate::state::{SystemClock, programs, server::jail_config};
 use clap::{Args, ValueEnum};
+use machinery::Clock;
 use provision::{Capabilities, SandboxProvisioner, kind::preflight};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -78,7 +79,7 @@ fn show(sections: &[Section]) {
 /// Whether real clusters can run here, in one line for the engines and with everything that was looked at.
 async fn kind(config: &Config) -> (Line, Section) {
     let settings = &config.kind;
-    let verdicts = match provision::kind::examine(settings).await {
+    let verdicts = match provision::kind::examine(settings, SystemClock.now()).await {
         Ok(verdicts) => verdicts,
         Err(error) => vec![preflight::Verdict::fatal("Docker", crate::app::error::chain(&error), "")],
     };

@@ -5,15 +5,15 @@ use crate::{
     kind::{
         api::Api,
         docker::{DockerError, Engine, Listed, label},
-        failed,
+        egress, failed,
         gpus::Gpus,
         guard, identity,
         names::{self, Names},
+        network,
         objects::text,
         probe, recording, rest,
         settings::KindSettings,
         stage::StageError,
-        start,
     },
 };
 use async_trait::async_trait;
@@ -61,9 +61,7 @@ impl KindCluster {
                 _ => {
                     // The machine or Docker has been down; the node's own rules went with its network namespace.
                     engine.start_container(&node.id).await.map_err(docker)?;
-                    if !settings.egress {
-                        start::close_egress(&engine, &node.id).await.map_err(docker)?;
-                    }
+                    egress::close(&engine, &node.id, &settings).await.map_err(docker)?;
                 }
             }
             if let Some(uuids) = node.labels.get(names::GPUS) {
@@ -75,6 +73,15 @@ impl KindCluster {
         let answers = tokio::time::timeout(settings.stage_limit, api.until("/readyz", |_| Some(()))).await;
         answers.map_err(|_| broken("the cluster's API server does not answer"))?;
         Ok(Self::new(names, engine, api, settings))
+    }
+
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Whether NetworkPolicies do something here, tried out.
+    pub async fn enforces_policies(&self) -> Result<bool, StageError> {
+        network::measure(&self.api, &self.engine, &self.names).await
     }
 
     /// Does nothing where it is awake.
@@ -112,7 +119,7 @@ impl Cluster for KindCluster {
         }
         let mut user = identity::of(&user, self.settings.trusted_learners);
         if let Some(wanted) = identity::wanted(request.headers()) {
-            if let Err(why) = identity::may_impersonate(&self.api, &user, &wanted).await {
+            if let Err(why) = identity::may_impersonate(&self.api, &user, &wanted, self.settings.trusted_learners).await {
                 return status(403, "Forbidden", &why);
             }
             user = wanted;
@@ -200,7 +207,7 @@ impl Cluster for KindCluster {
 }
 
 /// All containers of a cluster, found by the start that made them.
-async fn nodes(engine: &Engine, names: &Names) -> Result<Vec<Listed>, DockerError> {
+pub async fn nodes(engine: &Engine, names: &Names) -> Result<Vec<Listed>, DockerError> {
     let Some(found) = engine.inspect(&names.control_plane()).await? else { return Ok(Vec::new()) };
     let labels = found.config.and_then(|config| config.labels).unwrap_or_default();
     let start = labels.get(names::START).map(String::as_str).unwrap_or_default();

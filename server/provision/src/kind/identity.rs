@@ -61,8 +61,18 @@ fn questions(wanted: &UserInfo) -> Vec<Value> {
     all
 }
 
-/// `Err`: what the API server would say.
-pub async fn may_impersonate(api: &Api, user: &UserInfo, wanted: &UserInfo) -> Result<(), String> {
+/// `Err`: what the API server would say. The guard's own word comes first, and does not come from the cluster.
+pub async fn may_impersonate(api: &Api, user: &UserInfo, wanted: &UserInfo, trusted: bool) -> Result<(), String> {
+    let refused = |group: &str, resource: &str, name: &str| {
+        let dot = if group.is_empty() { "" } else { "." };
+        let user = &user.name;
+        format!(
+            "{resource}{dot}{group} \"{name}\" is forbidden: User \"{user}\" cannot impersonate resource \"{resource}\" in API group \"{group}\" at the cluster scope"
+        )
+    };
+    if let Some((resource, name)) = guard::closed_identity(wanted).filter(|_| !trusted) {
+        return Err(refused("", resource, name));
+    }
     for question in questions(wanted) {
         let extra: BTreeMap<&String, &Vec<String>> = user.extra.iter().collect();
         let review = json!({
@@ -72,17 +82,8 @@ pub async fn may_impersonate(api: &Api, user: &UserInfo, wanted: &UserInfo) -> R
         });
         let answer = api.post("/apis/authorization.k8s.io/v1/subjectaccessreviews", &review).await.map_err(|error| error.to_string())?;
         if answer["status"]["allowed"] != true {
-            let (resource, name) = (question["resource"].as_str().unwrap_or_default(), question["name"].as_str().unwrap_or_default());
-            let group = match question["group"].as_str().unwrap_or_default() {
-                "" => String::new(),
-                group => format!("{group} "),
-            };
-            return Err(format!(
-                "{resource}{dot}{group} \"{name}\" is forbidden: User \"{}\" cannot impersonate resource \"{resource}\" in API group \"{}\" at the cluster scope",
-                user.name,
-                group.trim(),
-                dot = if group.is_empty() { "" } else { "." },
-            ));
+            let field = |name: &str| question[name].as_str().unwrap_or_default();
+            return Err(refused(field("group"), field("resource"), field("name")));
         }
     }
     Ok(())

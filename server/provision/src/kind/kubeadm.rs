@@ -119,6 +119,9 @@ localAPIEndpoint: {{advertiseAddress: {address}, bindPort: 6443}}
         self.registration(&mut text, self.schedulable);
         text.push_str("skipPhases: [preflight]\n---\n");
         text.push_str(KUBELET);
+        if self.guarded {
+            text.push_str(BY_CERTIFICATE);
+        }
         text.push_str("---\n");
         text.push_str(KUBE_PROXY);
         text
@@ -166,6 +169,10 @@ cgroupRoot: /kubelet
 failSwapOn: false
 imageGCHighThresholdPercent: 100
 evictionHard: {nodefs.available: 0%, nodefs.inodesFree: 0%, imagefs.available: 0%}
+";
+
+/// A learner's webhook may change the question that a kubelet asks about a token and its rights, and cannot forge a certificate.
+const BY_CERTIFICATE: &str = "authentication: {webhook: {enabled: false}}
 ";
 
 /// The host's connection tracking is not the node's to set.
@@ -248,6 +255,7 @@ mod tests {
             failSwapOn: false
             imageGCHighThresholdPercent: 100
             evictionHard: {nodefs.available: 0%, nodefs.inodesFree: 0%, imagefs.available: 0%}
+            authentication: {webhook: {enabled: false}}
             ---
             apiVersion: kubeproxy.config.k8s.io/v1alpha1
             kind: KubeProxyConfiguration
@@ -279,7 +287,7 @@ mod tests {
     #[test]
     fn what_depends_on_the_plan() {
         let plain = Kubeadm { guarded: false, schedulable: false, ..example() }.init();
-        for word in ["authorization-config", "extraVolumes", "taints"] {
+        for word in ["authorization-config", "extraVolumes", "taints", "webhook"] {
             assert!(!plain.contains(word), "{word}");
             assert!(example().init().contains(word), "{word}");
         }

@@ -16,6 +16,7 @@
 mod api;
 mod cluster;
 mod docker;
+mod egress;
 mod exchange;
 mod gpu_report;
 mod gpus;
@@ -25,6 +26,7 @@ mod images;
 mod kubeadm;
 mod lab_images;
 mod names;
+mod network;
 mod node;
 mod objects;
 mod pool;
@@ -46,6 +48,7 @@ pub use docker::DockerError;
 use docker::{Engine, label, of_instance};
 pub use gpu_report::examine as examine_gpus;
 use gpus::{Allocation, Gpus};
+use jiff::Timestamp;
 use names::Names;
 use node::HostTraits;
 use parking_lot::Mutex;
@@ -73,6 +76,8 @@ struct Inner {
     tasks: TaskTracker,
     pool: pool::Pool,
     gpus: Gpus,
+    /// Whether the pod network of the node image enforces NetworkPolicies; `None` until that has been tried out.
+    enforced: Mutex<Option<bool>>,
 }
 
 /// What a reaper removed.
@@ -83,7 +88,7 @@ pub struct Reaped {
 }
 
 /// What `doctor` says of this engine: everything that was looked at. `Err`: Docker cannot be asked at all.
-pub async fn examine(settings: &KindSettings) -> Result<Vec<preflight::Verdict>, DockerError> {
+pub async fn examine(settings: &KindSettings, now: Timestamp) -> Result<Vec<preflight::Verdict>, DockerError> {
     let engine = Engine::connect(&settings.docker).await?;
     let (facts, _) = engine.facts().await?;
     let mut verdicts = preflight::judge(&facts, wanted(settings));
@@ -96,16 +101,52 @@ pub async fn examine(settings: &KindSettings) -> Result<Vec<preflight::Verdict>,
             format!("docker pull {}", settings.image),
         ),
     });
+    verdicts.push(network_policies(&engine, settings, now).await);
     Ok(verdicts)
 }
 
-/// What the page says of an engine that works.
-pub fn offers() -> Capabilities {
+/// Tried out anew where a cluster runs; else what was found out earlier.
+async fn network_policies(engine: &Engine, settings: &KindSettings, now: Timestamp) -> preflight::Verdict {
+    let what = "NetworkPolicy";
+    let record = network::Record::new(&settings.data);
+    let mut known = None;
+    if let Some(names) = network::running(engine, &settings.instance).await
+        && let Some(image) = network::image_of(engine, &names).await
+    {
+        known = record.get(&image);
+        if let Ok(gpus) = Gpus::new(settings, engine, None).await
+            && let Ok(cluster) = KindCluster::open(names, engine.clone(), settings.clone(), &gpus).await
+            && let Ok(enforced) = cluster.enforces_policies().await
+        {
+            let measured = network::Measured { enforced, at: now.to_string() };
+            if let Err(error) = record.put(&image, measured.clone()) {
+                tracing::warn!("what was found out about the pod network cannot be recorded: {error}");
+            }
+            known = Some(measured);
+        }
+    } else if let Some(id) = engine.image(&settings.image).await.ok().flatten().and_then(|image| image.id) {
+        known = record.get(&id);
+    }
+    match known {
+        Some(known) if known.enforced => {
+            preflight::Verdict::fine(what, format!("enforced by the pod network, as tried out at {}", known.at))
+        }
+        Some(known) => preflight::Verdict::narrow(
+            what,
+            format!("not enforced by the pod network, as tried out at {}; learners are told, and not failed for it", known.at),
+            "name a node image in kind.image whose pod network enforces policies, as kindnet does from kind v0.24 on",
+        ),
+        None => preflight::Verdict::fine(what, "whether the pod network enforces it is tried out with the first cluster"),
+    }
+}
+
+/// What the page says of an engine that works. `enforced`: what was found out about the pod network, if it was.
+fn offers(enforced: Option<bool>) -> Capabilities {
     Capabilities {
         engine: EngineKind::Kind,
         simulated: false,
         snapshots: true,
-        network_policy_enforced: true,
+        network_policy_enforced: enforced,
         gpus: GpuSupport::None,
         unavailable: None,
     }
@@ -142,6 +183,8 @@ impl KindProvisioner {
             return Err(ProvisionError::Unavailable(why));
         }
         let gpus = Gpus::new(&settings, &engine, ledger).await.map_err(unavailable)?;
+        let image = engine.image(&settings.image).await.ok().flatten().and_then(|image| image.id);
+        let known = image.and_then(|image| network::Record::new(&settings.data).get(&image));
         Ok(Self(Arc::new(Inner {
             gpus,
             engine,
@@ -152,6 +195,7 @@ impl KindProvisioner {
             starting: Mutex::default(),
             tasks: TaskTracker::new(),
             pool: pool::Pool::default(),
+            enforced: Mutex::new(known.map(|known| known.enforced)),
         })))
     }
 
@@ -170,6 +214,12 @@ impl KindProvisioner {
         let all = inner.engine.containers(&[of_instance(&inner.settings.instance)]).await;
         let all = all.map_err(|error| failed("listing clusters", error))?;
         Ok(all.iter().filter(|container| pool::is_idle(&inner.settings.instance, container)).count())
+    }
+
+    /// Tries out whether the network of a running cluster enforces NetworkPolicies, and remembers it for its node image.
+    pub async fn measure_network(&self, id: &str) -> Result<bool, ProvisionError> {
+        let cluster = KindCluster::open(self.0.names(id)?, self.0.engine.clone(), self.0.settings.clone(), &self.0.gpus).await?;
+        self.0.measure_network(&cluster).await.map_err(|error| failed("trying out the pod network", error))
     }
 
     /// Waits until starts that were cancelled have removed what they had made.
@@ -290,8 +340,15 @@ impl Inner {
             Ok(_) if stages.cancel.is_cancelled() => Err(failed(stage::READY, StageError::Cancelled)),
             Ok(api) => {
                 let cluster = KindCluster::new(names.clone(), self.engine.clone(), api, self.settings.clone());
-                // Before the reaper may see it: an idle member is a paused one.
-                if pool { cluster.sleep().await.map(|()| cluster) } else { Ok(cluster) }
+                if pool {
+                    if self.enforced.lock().is_none() {
+                        self.try_network(&cluster).await;
+                    }
+                    // Before the reaper may see it: an idle member is a paused one.
+                    cluster.sleep().await.map(|()| cluster)
+                } else {
+                    Ok(cluster)
+                }
             }
             Err(error) => Err(error),
         };
@@ -310,8 +367,34 @@ impl Inner {
         let cluster = Arc::new(made?);
         if !pool {
             self.open.lock().insert(names.id, cluster.clone());
+            // The first of an image, while its learner reads on.
+            if self.enforced.lock().is_none() {
+                let (inner, cluster) = (self.clone(), cluster.clone());
+                self.tasks.spawn(async move { inner.try_network(&cluster).await });
+            }
         }
         Ok(cluster)
+    }
+
+    async fn measure_network(&self, cluster: &KindCluster) -> Result<bool, StageError> {
+        let enforced = cluster.enforces_policies().await?;
+        *self.enforced.lock() = Some(enforced);
+        if let Some(image) = network::image_of(&self.engine, cluster.names()).await {
+            let measured = network::Measured { enforced, at: (self.edge.now)().to_string() };
+            if let Err(error) = network::Record::new(&self.settings.data).put(&image, measured) {
+                tracing::warn!("what was found out about the pod network cannot be recorded: {error}");
+            }
+        }
+        if !enforced {
+            tracing::warn!("the pod network of {} does not enforce NetworkPolicies", self.settings.image);
+        }
+        Ok(enforced)
+    }
+
+    async fn try_network(&self, cluster: &KindCluster) {
+        if let Err(error) = self.measure_network(cluster).await {
+            tracing::warn!("whether the pod network enforces NetworkPolicies cannot be tried out: {error}");
+        }
     }
 }
 
@@ -327,7 +410,7 @@ impl Provisioner for KindProvisioner {
             (false, true) => GpuSupport::Simulated,
             (false, false) => GpuSupport::None,
         };
-        Capabilities { gpus, ..offers() }
+        Capabilities { gpus, ..offers(*self.0.enforced.lock()) }
     }
 
     /// Dropping the future cancels the start; its remains are removed in the background.

@@ -6,8 +6,8 @@ use crate::{
     kind::{names, settings::NodeLimits},
 };
 use bollard::models::{
-    ContainerCreateBody, DeviceRequest, EndpointSettings, HostConfig, HostConfigCgroupnsModeEnum, NetworkingConfig, PortBinding,
-    RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, DeviceRequest, EndpointIpamConfig, EndpointSettings, HostConfig, HostConfigCgroupnsModeEnum, NetworkingConfig,
+    PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
 use std::collections::HashMap;
 
@@ -18,6 +18,8 @@ pub struct NodePlan {
     pub name: String,
     pub image: String,
     pub network: String,
+    /// In that network, so that it stays when the container starts again.
+    pub address: String,
     pub labels: HashMap<String, String>,
     pub limits: NodeLimits,
     /// The port on 127.0.0.1 that leads to the API server; `None` for a worker.
@@ -70,7 +72,12 @@ impl NodePlan {
         }
         let binding = |port: u16| PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some(port.to_string()) };
         let memory = i64::try_from(self.limits.memory).unwrap_or(i64::MAX);
-        let aliases = EndpointSettings { aliases: Some(vec![self.name.clone()]), ..EndpointSettings::default() };
+        let endpoint = EndpointSettings {
+            // The name by which nodes find the control plane stays when a claimed cluster's container is renamed.
+            aliases: Some(vec![self.name.clone()]),
+            ipam_config: Some(EndpointIpamConfig { ipv4_address: Some(self.address.clone()), ..EndpointIpamConfig::default() }),
+            ..EndpointSettings::default()
+        };
         ContainerCreateBody {
             hostname: Some(self.name.clone()),
             image: Some(self.image.clone()),
@@ -98,8 +105,7 @@ impl NodePlan {
                 pids_limit: Some(i64::from(self.limits.pids)),
                 ..HostConfig::default()
             }),
-            // The name by which nodes find the control plane stays when a claimed cluster's container is renamed.
-            networking_config: Some(NetworkingConfig { endpoints_config: Some(HashMap::from([(self.network.clone(), aliases)])) }),
+            networking_config: Some(NetworkingConfig { endpoints_config: Some(HashMap::from([(self.network.clone(), endpoint)])) }),
             ..ContainerCreateBody::default()
         }
     }
@@ -121,6 +127,7 @@ mod tests {
             name: "cordon-a-control-plane".to_owned(),
             image: "cordon/node:v1.34.4".to_owned(),
             network: "cordon-a".to_owned(),
+            address: "10.201.0.2".to_owned(),
             labels: HashMap::from([(names::KIND_CLUSTER.to_owned(), "cordon-a".to_owned())]),
             limits: NodeLimits { memory: 2 << 30, cpus: 1.5, pids: 4096 },
             api_port: Some(21_000),
@@ -188,7 +195,10 @@ mod tests {
                   "cordon-a": {
                     "Aliases": [
                       "cordon-a-control-plane"
-                    ]
+                    ],
+                    "IPAMConfig": {
+                      "IPv4Address": "10.201.0.2"
+                    }
                   }
                 }
               },

@@ -62,6 +62,10 @@ impl Verdict {
         Self { what, grade: Grade::Fine, says: says.into(), remedy: String::new() }
     }
 
+    pub fn narrow(what: &'static str, says: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { what, grade: Grade::Narrow, says: says.into(), remedy: remedy.into() }
+    }
+
     pub fn fatal(what: &'static str, says: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { what, grade: Grade::Fatal, says: says.into(), remedy: remedy.into() }
     }

@@ -3,7 +3,7 @@
 
 use crate::{
     contract::{Probe, ProbeOutcome},
-    kind::{api::Api, docker::Engine, names::Names, objects::text},
+    kind::{api::Api, cluster, docker::Engine, names::Names, objects::text},
 };
 use serde_json::Value;
 use std::net::Ipv4Addr;
@@ -61,8 +61,15 @@ pub async fn run(api: &Api, engine: &Engine, names: &Names, probe: &Probe) -> Pr
         return unknown(format!("pod {}/{} does not run", probe.from_namespace, probe.from_pod));
     }
     let node = match api.get(&format!("/api/v1/nodes/{}", text(&pod, "/spec/nodeName"))).await {
-        Ok(node) => container(names, text(&node, "/spec/providerID")),
+        Ok(node) => node,
         Err(error) => return unknown(error.to_string()),
+    };
+    let own = match cluster::nodes(engine, names).await {
+        Ok(nodes) => nodes.into_iter().map(|node| node.name).collect::<Vec<_>>(),
+        Err(error) => return unknown(error.to_string()),
+    };
+    let Some(node) = container(names, text(&node, "/spec/providerID"), &own) else {
+        return unknown(format!("the node {} is none of this cluster's", text(&pod, "/spec/nodeName")));
     };
     let port = probe.to_port.to_string();
     let path = probe.http_path.as_deref().unwrap_or("-");
@@ -83,11 +90,12 @@ fn dns(pod: &Value) -> &'static str {
     }
 }
 
-/// The container of a node, from its `kind://docker/<cluster>/<name>`. A claimed control plane has another name than it began with.
-fn container(names: &Names, provider: &str) -> String {
+/// The container of a node among those of the cluster, from its `kind://docker/<cluster>/<name>`. A claimed control plane has another name
+/// than it began with. A learner may make nodes that name anything.
+fn container(names: &Names, provider: &str, own: &[String]) -> Option<String> {
     match provider.rsplit('/').next() {
-        Some(name) if !name.is_empty() && !name.ends_with("-control-plane") => name.to_owned(),
-        _ => names.control_plane(),
+        Some(name) if !name.is_empty() && !name.ends_with("-control-plane") => own.iter().find(|own| *own == name).cloned(),
+        _ => Some(names.control_plane()),
     }
 }
 
@@ -141,12 +149,14 @@ mod tests {
     fn nodes_and_resolvers() {
         let names = Names::new("cordon", "a").unwrap();
         for (provider, expected) in [
-            ("kind://docker/cordon-a/cordon-a-control-plane", "cordon-a-control-plane"),
-            ("kind://docker/cordon-pool-1/cordon-pool-1-control-plane", "cordon-a-control-plane"),
-            ("kind://docker/cordon-a/cordon-a-worker2", "cordon-a-worker2"),
-            ("", "cordon-a-control-plane"),
+            ("kind://docker/cordon-a/cordon-a-control-plane", Some("cordon-a-control-plane")),
+            ("kind://docker/cordon-pool-1/cordon-pool-1-control-plane", Some("cordon-a-control-plane")),
+            ("kind://docker/cordon-a/cordon-a-worker2", Some("cordon-a-worker2")),
+            ("kind://docker/cordon-b/cordon-b-worker2", None),
+            ("", Some("cordon-a-control-plane")),
         ] {
-            assert_eq!(container(&names, provider), expected);
+            let own = ["cordon-a-control-plane".to_owned(), "cordon-a-worker2".to_owned()];
+            assert_eq!(container(&names, provider, &own).as_deref(), expected, "{provider}");
         }
         for (spec, expected) in [
             (json!({}), CLUSTER_DNS),

@@ -9,6 +9,7 @@
 
 use crate::kind::{
     api::{Api, ApiError},
+    network,
     objects::{self, Place, text},
 };
 use futures::{StreamExt, stream};
@@ -36,8 +37,8 @@ const LEFT_OUT: &[&str] = &[
     "resourceslices",
 ];
 
-/// The cluster's own announcements.
-const NAMESPACES_LEFT_OUT: &[&str] = &["kube-node-lease", "kube-public"];
+/// The cluster's own announcements, and where this engine tries the network out.
+const NAMESPACES_LEFT_OUT: &[&str] = &["kube-node-lease", "kube-public", network::NAMESPACE];
 
 /// Restored before everything else, in this order; everything that may refuse a request comes last.
 const FIRST: &[&str] =
@@ -91,8 +92,9 @@ async fn collect(api: &Api) -> Result<BTreeMap<Path, Found>, ApiError> {
     for (list, version, kind, place) in lists {
         for mut object in list?["items"].as_array().cloned().unwrap_or_default() {
             let namespace = text(&object, "/metadata/namespace").to_owned();
+            let within = if place.plural == "namespaces" { text(&object, "/metadata/name") } else { &namespace };
             let owned = object["metadata"]["ownerReferences"].as_array().is_some_and(|owners| !owners.is_empty());
-            if owned || object["metadata"]["deletionTimestamp"].is_string() || NAMESPACES_LEFT_OUT.contains(&namespace.as_str()) {
+            if owned || object["metadata"]["deletionTimestamp"].is_string() || NAMESPACES_LEFT_OUT.contains(&within) {
                 continue;
             }
             object["apiVersion"] = json!(version);

@@ -10,6 +10,7 @@ use crate::{
     kind::{
         api::Api,
         docker::{DockerError, Engine},
+        egress,
         gpus::{self, Allocation, Gpus},
         guard, images,
         kubeadm::{self, Kubeadm},
@@ -23,6 +24,7 @@ use crate::{
     },
 };
 use futures::future::{BoxFuture, FutureExt, try_join_all};
+use ipnet::Ipv4Net;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -69,10 +71,14 @@ impl Start<'_> {
     pub async fn run(&self) -> Result<Api, ProvisionError> {
         let stages = self.stages;
         let image = stages.run(stage::IMAGE, async { images::ensure(self.engine, self.settings, &stages.edge).await }).await?;
-        stages.whole(stage::NETWORK, self.network()).await?;
         let mut nodes = self.plan();
+        let subnet = stages.whole(stage::NETWORK, self.network()).await?;
+        // The first address is the gateway's.
+        for (node, address) in nodes.iter_mut().zip(subnet.hosts().skip(1)) {
+            node.address = address.to_string();
+        }
         let port = stages.whole(stage::NODE, self.containers(&nodes, &image)).await?;
-        let version = stages.run(stage::SYSTEMD, self.systemd(&mut nodes)).await?;
+        let version = stages.run(stage::SYSTEMD, self.systemd(&nodes)).await?;
         if self.gpus.hides() {
             stages.run(stage::GPUS, self.isolate(&nodes)).await?;
         }
@@ -100,7 +106,8 @@ impl Start<'_> {
         Ok(api)
     }
 
-    async fn network(&self) -> Result<(), StageError> {
+    /// Gives the network's subnet.
+    async fn network(&self) -> Result<Ipv4Net, StageError> {
         let mut taken = self.engine.subnets().await?;
         taken.extend(subnet::routes(&std::fs::read_to_string("/proc/net/route").unwrap_or_default()));
         let seed = (self.stages.edge.random)();
@@ -108,7 +115,7 @@ impl Start<'_> {
             let Some(subnet) = subnet::choose(self.settings.subnets, self.settings.subnet_prefix, &taken, seed) else { break };
             let labels = self.names.labels(self.start, self.pool);
             match self.engine.create_network(&self.names.network(), subnet, labels).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(subnet),
                 Err(error) if error.is_overlap() => taken.push(subnet),
                 Err(error) => return Err(error.into()),
             }
@@ -159,6 +166,7 @@ impl Start<'_> {
                     name: node.container.clone(),
                     image: image.reference.clone(),
                     network: self.names.network(),
+                    address: node.address.clone(),
                     labels: self.names.labels(self.start, self.pool).into_iter().chain(image.label()).chain(self.spec_label()).collect(),
                     limits: self.settings.limits,
                     api_port,
@@ -168,6 +176,9 @@ impl Start<'_> {
                 let id = self.engine.create_container(&node.container, plan.body()).await?;
                 if self.stages.cancel.is_cancelled() {
                     return Err(StageError::Cancelled);
+                }
+                if !self.settings.egress {
+                    self.engine.upload(&id, &egress::files()).await?;
                 }
                 match self.engine.start_container(&id).await {
                     Ok(()) => {
@@ -209,18 +220,11 @@ impl Start<'_> {
         .into())
     }
 
-    /// Waits for all nodes and learns their addresses; gives the version of Kubernetes in the image.
-    async fn systemd(&self, nodes: &mut [Node]) -> Result<String, StageError> {
+    /// Waits for all nodes; gives the version of Kubernetes in the image.
+    async fn systemd(&self, nodes: &[Node]) -> Result<String, StageError> {
         try_join_all(nodes.iter().map(|node| self.engine.wait_for_line(&node.container, SYSTEMD_IS_UP))).await?;
-        for node in nodes.iter_mut() {
-            let found = self.engine.inspect(&node.container).await?;
-            let networks = found.and_then(|found| found.network_settings?.networks).unwrap_or_default();
-            let address = networks.get(&self.names.network()).and_then(|endpoint| endpoint.ip_address.clone()).unwrap_or_default();
-            if address.is_empty() {
-                return Err(StageError::Other(format!("the node {} has no address in its network", node.container)));
-            }
-            node.address = address;
-        }
+        let control_plane = (nodes[0].container.as_str(), nodes[0].address.as_str());
+        try_join_all(nodes[1..].iter().map(|worker| egress::name(self.engine, &worker.container, control_plane))).await?;
         let version = self.engine.run(&nodes[0].container, &["cat", "/kind/version"], b"").await?;
         kubeadm::minor(&version).map_err(|why| DockerError::known(why, "name another image in kind.image"))?;
         Ok(version)
@@ -319,10 +323,22 @@ impl Start<'_> {
                 }
             }
         }
-        for object in guard::policies(&own, &self.settings.device_plugins) {
+        let helper = self.storage_helper(api).await?;
+        let parts = guard::Parts { workloads: &own, storage_helper: &helper, plugins: &self.settings.device_plugins };
+        for object in guard::policies(parts) {
             places.apply(&object).await?;
         }
         Ok(())
+    }
+
+    /// The image of the pods by which local-path makes directories; empty where the image brings another storage, or none.
+    async fn storage_helper(&self, api: &Api) -> Result<String, StageError> {
+        let found = match api.get("/api/v1/namespaces/local-path-storage/configmaps/local-path-config").await {
+            Err(error) if error.code() == Some(404) => return Ok(String::new()),
+            found => found?,
+        };
+        let pod = objects::manifest(text(&found, "/data/helperPod.yaml"), PODS).unwrap_or_default();
+        Ok(pod.first().map(|pod| text(pod, "/spec/containers/0/image")).unwrap_or_default().to_owned())
     }
 
     async fn workers(&self, nodes: &[Node]) -> Result<(), StageError> {
@@ -340,9 +356,7 @@ impl Start<'_> {
             if !labels.is_empty() {
                 api.merge(&format!("/api/v1/nodes/{}", node.name), &json!({"metadata": {"labels": labels}})).await?;
             }
-            if !self.settings.egress {
-                close_egress(self.engine, &node.container).await?;
-            }
+            egress::close(self.engine, &node.container, self.settings).await?;
         }
         if nodes.len() == 1 {
             let scale = "/apis/apps/v1/namespaces/kube-system/deployments/coredns/scale";
@@ -409,23 +423,6 @@ fn control_plane_endpoint(daemon_set: &mut Value, endpoint: &str) {
             env.push(json!({"name": "CONTROL_PLANE_ENDPOINT", "value": endpoint}));
         }
     }
-}
-
-/// Rules in the node's own network namespace, which learners cannot reach: pods may talk to pods, Services and nodes of their
-/// cluster, and to nothing else; not to the host either.
-pub async fn close_egress(engine: &Engine, container: &str) -> Result<(), DockerError> {
-    let script = format!(
-        "set -e
-gateway=$(ip -4 route show default | awk '{{print $3; exit}}')
-subnet=$(ip -4 route show dev eth0 scope link | awk '{{print $1; exit}}')
-add() {{ iptables -w -t mangle -C \"$@\" 2>/dev/null || iptables -w -t mangle -A \"$@\"; }}
-add PREROUTING ! -i eth0 -d \"$gateway\" -m conntrack --ctstate NEW -j DROP
-add FORWARD -o eth0 -d \"$subnet\" -j RETURN
-add FORWARD -o eth0 -d {PODS} -j RETURN
-add FORWARD -o eth0 -m conntrack --ctstate NEW -j DROP
-"
-    );
-    engine.run(container, &["sh", "-c", &script], b"").await.map(drop)
 }
 
 #[cfg(test)]

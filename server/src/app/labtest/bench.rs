@@ -323,6 +323,7 @@ impl Bench {
             probes,
             scans: self.scans.clone(),
             missing,
+            policies_not_enforced: None,
         })
     }
 }

@@ -21,6 +21,8 @@ pub struct LabPage {
     pub frame: Frame,
     pub title: String,
     pub simulated: bool,
+    /// The cluster's network was found not to do what NetworkPolicies say.
+    pub open_network: bool,
     /// `/attempts/<id>`.
     pub base: String,
     /// Safe HTML of the parts; the same parts come again as live updates.
@@ -121,10 +123,12 @@ async fn lab_page(site: &Site, user: &User, visitor: &Visitor, view: &AttemptVie
         });
     }
     let report = site.app.jails().report();
+    let capabilities = site.app.capabilities();
     page(&LabPage {
         frame: visitor.frame("labs"),
         title: view.plan.title.clone(),
-        simulated: site.app.capabilities().simulated,
+        simulated: capabilities.simulated,
+        open_network: capabilities.network_policy_enforced == Some(false),
         base: format!("/attempts/{}", attempt.id),
         score: task::score(view).render()?,
         intro: markdown::render(&site.content.intro(&attempt.lab, Some(&attempt.params)), 1),
@@ -309,6 +313,7 @@ mod tests {
                 frame: frame(),
                 title: AWKWARD.to_owned(),
                 simulated: true,
+                open_network: true,
                 base: "/attempts/1".to_owned(),
                 score: Score { score: 20, total: 100 }.render().unwrap(),
                 intro: "<p>intro</p>".to_owned(),
@@ -337,7 +342,7 @@ mod tests {
                     && !watched.contains("id=\"terminal\"")
                     && watched.contains("id=\"panel-cluster\"")
             );
-            assert!(html.contains("simulated cluster"));
+            assert!(html.contains("simulated cluster") && html.contains("policies not enforced"));
             assert_eq!(html.contains("id=\"terminal\""), page.shell_problem.is_none());
         }
     }
