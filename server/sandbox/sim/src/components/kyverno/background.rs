@@ -6,7 +6,8 @@
 //!    └──downstream objects that changed or are gone ──their triggers──┘
 //! ```
 //!
-//! The real controller keeps what it has to do in UpdateRequests; here it does it at once.
+//! The real controller keeps what it has to do in UpdateRequests; here it is done at once. Who asked is not known any more, so that matches by
+//! user do not count.
 
 use super::{
     super::in_cluster::InCluster,

@@ -38,10 +38,9 @@ pub async fn run(process: &Process) -> i32 {
     let name = process.machine.image.repository.rsplit('/').next().unwrap_or_default();
     let log = async |level: &str, text: &str| process.err(format!("{} {level} {text}\n", process.now())).await;
     log("INF", &format!("starting {name} (simulated by Cordon, cordon.dev/simulated)")).await;
-    match name {
-        // An init container: what it would clean up is never there.
-        "kyvernopre" => return 0,
-        _ => {}
+    // An init container: what it would clean up is never there.
+    if name == "kyvernopre" {
+        return 0;
     }
     let outcome = match InCluster::new(process) {
         Ok(api) => control(process, &api, name).await,

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::shell::process::Process;
 use apiserver::{ChangeKind, Changes, Client};
+use jiff::Timestamp;
 use kyverno::{Evidence, Policies, RuleResult, RuleType};
 use machinery::{Gvr, object};
 use serde_json::{Map, Value, json};
@@ -31,8 +32,9 @@ pub async fn run(process: &Process, api: &InCluster<'_>, client: &Client, namesp
     let mut seen = None;
     loop {
         let now = client.resource_version();
-        let judges = Judges::read(client, namespace);
-        for held in concerned(client, seen) {
+        let concerned = concerned(client, seen);
+        let judges = Judges::read(client, namespace, process.now());
+        for held in concerned {
             if let Err(refused) = judges.report(process, api, client, &held).await {
                 process.err(format!("{} ERR failed to report on {}: {}\n", process.now(), object::name(&held), refused.message)).await;
             }
@@ -72,21 +74,20 @@ struct Judges {
     filters: Filters,
     objects: Vec<Arc<Value>>,
     policies: Policies,
-    exceptions: Vec<Value>,
-    asks_cluster: bool,
+    evidence: Evidence,
 }
 
 impl Judges {
-    fn read(client: &Client, namespace: &str) -> Self {
+    fn read(client: &Client, namespace: &str, now: Timestamp) -> Self {
         let objects: Vec<Arc<Value>> = policies::list(client).into_iter().filter(|policy| scans(policy)).collect();
         let values: Vec<Value> = objects.iter().map(|policy| Value::clone(policy)).collect();
-        Self {
-            filters: Filters::read(client, namespace),
-            policies: Policies::read(&values),
-            exceptions: policies::exceptions(client),
-            asks_cluster: values.iter().any(policies::asks_cluster),
-            objects,
-        }
+        let exceptions = policies::exceptions(client);
+        let evidence = if values.iter().any(policies::asks_cluster) {
+            reach::evidence(client, now, exceptions)
+        } else {
+            Evidence { now, namespaces: policies::namespaces(client), exceptions, ..Evidence::default() }
+        };
+        Self { filters: Filters::read(client, namespace), policies: Policies::read(&values), evidence, objects }
     }
 
     /// Brings the report on an object up to date.
@@ -96,7 +97,7 @@ impl Judges {
         if own || object::kind(held) == "Event" || object::is_terminating(held) || self.filters.hide(held) {
             return Ok(());
         }
-        let results = if self.objects.is_empty() { Vec::new() } else { self.judge(process, client, held) };
+        let results = if self.objects.is_empty() { Vec::new() } else { self.judge(process, held) };
         let kind = if object::namespace(held).is_empty() { "ClusterPolicyReport" } else { "PolicyReport" };
         let there = client.get(REPORTS[usize::from(kind == "PolicyReport")], object::namespace(held), object::uid(held));
         match there {
@@ -112,14 +113,8 @@ impl Judges {
     }
 
     /// The results of a report, in the order of the real ones.
-    fn judge(&self, process: &Process, client: &Client, held: &Value) -> Vec<Value> {
-        let evidence = if self.asks_cluster {
-            reach::evidence(client, process.now(), self.exceptions.clone())
-        } else {
-            let namespaces = policies::namespaces(client);
-            Evidence { now: process.now(), namespaces, exceptions: self.exceptions.clone(), ..Evidence::default() }
-        };
-        let found = kyverno::apply(&self.policies, std::slice::from_ref(held), &evidence);
+    fn judge(&self, process: &Process, held: &Value) -> Vec<Value> {
+        let found = kyverno::apply(&self.policies, std::slice::from_ref(held), &self.evidence);
         let judging = found.iter().filter(|result| matches!(result.rule_type, RuleType::Validation | RuleType::ImageVerify));
         let mut results: Vec<Value> = judging.filter_map(|result| line(process, &self.objects, result)).collect();
         let by = |result: &Value| ["policy", "rule", "source"].map(|field| result[field].as_str().unwrap_or_default().to_owned());
@@ -143,7 +138,10 @@ fn scans(policy: &Value) -> bool {
     let spec = &policy["spec"];
     match object::api_version(policy).starts_with(policies::CEL) {
         true => object::kind(policy).ends_with("ValidatingPolicy") && spec["evaluation"]["background"]["enabled"] != false,
-        false => spec["background"] != false,
+        false => {
+            let judges = |rule: &Value| rule["validate"].is_object() || rule["verifyImages"].is_array();
+            spec["background"] != false && spec["rules"].as_array().is_some_and(|rules| rules.iter().any(judges))
+        }
     }
 }
 
