@@ -1,12 +1,12 @@
 //! How many rules a second one core holds against objects: `cargo bench -p kyverno --bench rules`.
 //!
 //! The policies have the shape of the published ones: patterns with anchors, deny conditions with variables, loops over containers, Pod
-//! Security, patches. Where a `kyverno` command is on the PATH (or the variable `KYVERNO` names it), it judges the same files: the counts of both
+//! Security, patches. Where a `kyverno` command is on the PATH, it judges the same files: the counts of both
 //! are printed beside each other, and the ratio; its start is measured with a single object and taken off. Nothing here passes or fails.
 
 use kyverno::{Evidence, Policies, RuleType, Status, apply};
 use serde_json::{Value, json};
-use std::{env, fs, hint::black_box, process::Command, time::Instant};
+use std::{fs, hint::black_box, process::Command, time::Instant};
 
 const POLICIES: usize = 50;
 const OBJECTS: usize = 200;
@@ -91,8 +91,8 @@ fn main() {
 
 /// How long the real command takes for the objects, without its start, and what it counts.
 fn real(policies: &[&Value], objects: &[Value]) -> Result<(f64, String), String> {
-    let program = env::var("KYVERNO").unwrap_or_else(|_| "kyverno".to_owned());
-    let folder = env::temp_dir().join(format!("cordon-bench-kyverno-{}", std::process::id()));
+    let program = "kyverno";
+    let folder = std::env::temp_dir().join(format!("cordon-bench-kyverno-{}", std::process::id()));
     fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
     let write = |name: &str, documents: Vec<String>| {
         let path = folder.join(name);
@@ -102,7 +102,7 @@ fn real(policies: &[&Value], objects: &[Value]) -> Result<(f64, String), String>
         let policies = write("policies.yaml", policies.iter().map(|policy| policy.to_string()).collect())?;
         let resources = write("resources.yaml", objects[..count].iter().map(Value::to_string).collect())?;
         let began = now();
-        let output = Command::new(&program).arg("apply").arg(policies).arg("--resource").arg(resources).output();
+        let output = Command::new(program).arg("apply").arg(policies).arg("--resource").arg(resources).output();
         let output = output.map_err(|error| format!("{program}: {error}"))?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let counts = text.lines().rev().find(|line| line.starts_with("pass: ")).map(|line| line.trim().to_owned());

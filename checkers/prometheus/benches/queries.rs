@@ -1,7 +1,7 @@
 //! Figures of the engine, as medians from one run: `cargo bench -p prometheus`.
 //!
 //! Series as a GPU cluster has them: 1,000 nodes with 8 GPUs each, a day of samples a minute apart for a tenth of the nodes. Where `promtool` is on
-//! the PATH (or the variable `PROMTOOL` names it), it runs the same unit test of the same rules, and the ratio is printed; its start is measured
+//! the PATH, it runs the same unit test of the same rules, and the ratio is printed; its start is measured
 //! with an empty test and taken off. Nothing here passes or fails.
 
 use prometheus::{
@@ -11,7 +11,6 @@ use prometheus::{
     rules, unit_test,
 };
 use std::{
-    env,
     fmt::Write,
     fs,
     process::Command,
@@ -127,8 +126,8 @@ fn beside_promtool() {
     };
     let (took, right) = ours(MINUTES);
     println!("unit test, {MINUTES} minutes of 800 GPUs: {took:.2} s, {}", if right { "passed" } else { "FAILED" });
-    let program = env::var("PROMTOOL").unwrap_or_else(|_| "promtool".to_owned());
-    let folder = env::temp_dir().join(format!("cordon-bench-promtool-{}", std::process::id()));
+    let program = "promtool";
+    let folder = std::env::temp_dir().join(format!("cordon-bench-promtool-{}", std::process::id()));
     let theirs = |minutes: usize| {
         let file = folder.join("test.yaml");
         fs::create_dir_all(&folder)
@@ -136,7 +135,7 @@ fn beside_promtool() {
             .and_then(|()| fs::write(&file, test(minutes)))
             .map_err(|error| error.to_string())?;
         let began = now();
-        let output = Command::new(&program).args(["test", "rules"]).arg(&file).output().map_err(|error| format!("{program}: {error}"))?;
+        let output = Command::new(program).args(["test", "rules"]).arg(&file).output().map_err(|error| format!("{program}: {error}"))?;
         Ok::<_, String>((began.elapsed().as_secs_f64(), output.status.success()))
     };
     match theirs(1).and_then(|(start, _)| theirs(MINUTES).map(|(took, right)| (took - start, right))) {
