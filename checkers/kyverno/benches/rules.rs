@@ -71,7 +71,7 @@ fn main() {
         match real(&some, &objects) {
             Ok((seconds, counts)) => {
                 let pairs = (some.len() * OBJECTS) as f64;
-                let read = Policies::read(&some.iter().map(|policy| Value::clone(policy)).collect::<Vec<_>>());
+                let read = Policies::read(&some.iter().copied().cloned().collect::<Vec<_>>());
                 let started = now();
                 black_box(apply(&read, &objects, &evidence));
                 let own = started.elapsed().as_secs_f64();
