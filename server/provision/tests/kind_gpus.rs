@@ -111,9 +111,33 @@ impl Lab {
     }
 
     async fn provisioner(&self, gpus: GpuChoice) -> KindProvisioner {
-        let settings = provision::kind::KindSettings { gpus, nvml: self.docker.path("libnvidia-ml.so"), ..self.world.settings.clone() };
+        let settings = provision::kind::KindSettings {
+            gpus,
+            nvml: self.docker.path("libnvidia-ml.so"),
+            nvidia_runtime: self.docker.path("nvidia-runtime.toml"),
+            ..self.world.settings.clone()
+        };
         let made = KindProvisioner::connect_with_gpus(settings, edge(), self.ledger.clone()).await;
         made.unwrap_or_else(|error| panic!("{}", chain(&error)))
+    }
+
+    /// A start until the node has its GPUs, which takes some seconds; then it is cancelled.
+    async fn as_far_as_its_gpus(&self, provisioner: &KindProvisioner, spec: ClusterSpec, claimed: &str, devices: &str) {
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        let owned = provisioner.clone();
+        let start = tokio::spawn(async move { owned.create("m", &spec, sender).await.map(drop) });
+        while let Some(progress) = receiver.recv().await {
+            if progress.stage == STAGE && progress.done {
+                break;
+            }
+        }
+        assert!(!start.is_finished(), "{:?}", start.await.map(|made| made.map_err(|error| chain(&error))));
+        assert_eq!(self.ledger.text(), claimed);
+        assert_eq!(self.devices("m").await, devices);
+        start.abort();
+        let _ = start.await;
+        provisioner.finished().await;
+        assert_eq!((self.ledger.text().as_str(), self.world.left().await.len()), ("", 0), "{claimed}");
     }
 
     /// The device nodes that a node has.
@@ -210,7 +234,23 @@ async fn a_lab_gets_its_gpu_and_nothing_else() {
     assert_eq!((lab.ledger.text().as_str(), lab.world.left().await.len()), ("", 0));
 }
 
-/// As far as the node has its GPUs, which takes some seconds; then the start is cancelled.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_cdi_gpus_come_by_mounts() {
+    let _turn = turn().await;
+    let lab = lab!("GPUs by the mounts of NVIDIA's container runtime");
+    lab.docker.describe(&["0"], TRUE);
+    lab.docker.describe_runtime(true);
+    let provisioner = lab.provisioner(GpuChoice::Auto).await;
+    assert_eq!(provisioner.capabilities().gpus, GpuSupport::PassedThrough);
+    lab.as_far_as_its_gpus(&provisioner, nodes(2, ""), "GPU-a=m GPU-b=m", "nvidia-uvm nvidia0 nvidia1 nvidiactl").await;
+    lab.as_far_as_its_gpus(&provisioner, nodes(1, ""), "GPU-a=m", "nvidia-uvm nvidia1 nvidiactl").await;
+    lab.docker.describe_runtime(false);
+    let (sender, _) = mpsc::unbounded_channel();
+    let error = chain(&provisioner.create("m", &nodes(1, ""), sender).await.expect_err("mounts are not read"));
+    assert!(error.contains("does not accept devices as volume mounts") && error.contains("nvidia-ctk config --set"), "{error}");
+    assert_eq!((lab.ledger.text().as_str(), lab.world.left().await.len()), ("", 0));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_divided_gpu_is_given_in_parts() {
     let _turn = turn().await;
@@ -226,21 +266,7 @@ async fn a_divided_gpu_is_given_in_parts() {
         // A lab without GPUs, on a machine that has some.
         (nodes(0, ""), "", ""),
     ] {
-        let (sender, mut receiver) = mpsc::unbounded_channel();
-        let owned = provisioner.clone();
-        let start = tokio::spawn(async move { owned.create("m", &spec, sender).await.map(drop) });
-        while let Some(progress) = receiver.recv().await {
-            if progress.stage == STAGE && progress.done {
-                break;
-            }
-        }
-        assert!(!start.is_finished(), "{:?}", start.await.map(|made| made.map_err(|error| chain(&error))));
-        assert_eq!(lab.ledger.text(), claimed);
-        assert_eq!(lab.devices("m").await, devices);
-        start.abort();
-        let _ = start.await;
-        provisioner.finished().await;
-        assert_eq!((lab.ledger.text().as_str(), lab.world.left().await.len()), ("", 0), "{claimed}");
+        lab.as_far_as_its_gpus(&provisioner, spec, claimed, devices).await;
     }
 }
 

@@ -60,14 +60,16 @@ pub fn passage<'a>(facts: &Facts, uuids: impl Iterator<Item = &'a str>) -> Resul
         ([], _) => "Docker has no CDI, or it is not switched on".to_owned(),
         (folders, lacking) => format!("no CDI specification in {} names {}", folders.join(", "), lacking.join(", ")),
     };
-    let closed = |cause: &str, remedy: &str| Err(Closed { cause: format!("{by_cdi}, and {cause}"), remedy: remedy.to_owned() });
+    let closed = |cause: &str, remedy: String| Err(Closed { cause: format!("{by_cdi}, and {cause}"), remedy });
     if !facts.runtimes.contains(RUNTIME) {
-        return closed("NVIDIA's container runtime is not in Docker", CDI_REMEDY);
+        return closed("NVIDIA's container runtime is not in Docker", CDI_REMEDY.to_owned());
     }
+    // Where Docker has CDI, a specification is all that is lacking.
+    let remedy = if facts.cdi_folders.is_empty() { MOUNTS_REMEDY.to_owned() } else { format!("{CDI_REMEDY}; or {MOUNTS_REMEDY}") };
     match facts.accepts_mounts {
         Some(true) => Ok(Passage::Mounts((facts.default_runtime != RUNTIME).then(|| RUNTIME.to_owned()))),
-        Some(false) => closed(&format!("{RUNTIME_CONFIG} does not accept devices as volume mounts"), MOUNTS_REMEDY),
-        None => closed(&format!("{RUNTIME_CONFIG} cannot be read"), MOUNTS_REMEDY),
+        Some(false) => closed("NVIDIA's container runtime does not accept devices as volume mounts", remedy),
+        None => closed(&format!("{RUNTIME_CONFIG} cannot be read"), remedy),
     }
 }
 

@@ -18,7 +18,7 @@ pub async fn examine(settings: &KindSettings) -> Vec<Verdict> {
     let look = gpus::look(&settings.nvml).await;
     let docker = async {
         let engine = Engine::connect(&settings.docker).await.ok()?;
-        Some((gpus::facts(&engine).await.ok()?, gpus::held(&engine).await.ok()?))
+        Some((gpus::facts(&engine, &settings.nvidia_runtime).await.ok()?, gpus::held(&engine).await.ok()?))
     };
     report(&look, &settings.gpus, docker.await.as_ref())
 }

@@ -12,7 +12,7 @@ use crate::{
         passage::{self, Passage},
     },
     kind::{
-        docker::{DockerError, Engine, of_instance},
+        docker::{DockerError, Engine},
         failed, names,
         node::NodeGpus,
         settings::KindSettings,
@@ -61,7 +61,7 @@ impl Allocation {
 pub struct Gpus {
     choice: GpuChoice,
     nvml: PathBuf,
-    instance: String,
+    nvidia_runtime: PathBuf,
     ledger: Option<Arc<dyn GpuLedger>>,
     /// Learners get GPUs of this machine; what a lab asks for is claimed.
     lends: bool,
@@ -103,7 +103,10 @@ impl Gpus {
                 }
                 Look::Found(inventory) => {
                     let devices = choose::devices(inventory);
-                    let closed = passage::passage(&facts(engine).await?, devices.iter().map(|(device, _)| device.uuid.as_str()));
+                    let closed = passage::passage(
+                        &facts(engine, &settings.nvidia_runtime).await?,
+                        devices.iter().map(|(device, _)| device.uuid.as_str()),
+                    );
                     if let (Err(closed), false) = (&closed, devices.is_empty()) {
                         tracing::warn!("the GPUs of this machine are not used: {}; {}", closed.cause, closed.remedy);
                     }
@@ -114,7 +117,7 @@ impl Gpus {
         Ok(Self {
             choice: settings.gpus.clone(),
             nvml: settings.nvml.clone(),
-            instance: settings.instance.clone(),
+            nvidia_runtime: settings.nvidia_runtime.clone(),
             ledger,
             lends,
             hides: engine.is_local() && (found != Look::NoDriver || Path::new("/dev/nvidiactl").exists()),
@@ -151,7 +154,7 @@ impl Gpus {
         let cluster = &pending.1;
         let _turn = self.turn.lock().await;
         let inventory = self.inventory().await.map_err(unavailable)?;
-        let facts = facts(engine).await.map_err(docker)?;
+        let facts = facts(engine, &self.nvidia_runtime).await.map_err(docker)?;
         let asking: Vec<(usize, Wanted)> = spec
             .nodes
             .iter()
@@ -210,16 +213,21 @@ impl Gpus {
 
     /// In this order: a claim that is read here was made before, so that its start is pending or its container is there.
     async fn sweep(&self, engine: &Engine, ledger: &dyn GpuLedger) -> Result<(), ProvisionError> {
-        let claimed: BTreeSet<String> = ledger.claims().await.map_err(ledger_failed)?.into_values().collect();
+        let claims = ledger.claims().await.map_err(ledger_failed)?;
         let pending = self.pending.lock().clone();
-        if claimed.is_subset(&pending) {
+        let held = held(engine).await.map_err(|error| failed(stage::GPUS, error))?;
+        let mut stale = claims;
+        stale.retain(|uuid, cluster| !pending.contains(cluster) && !held.contains_key(uuid));
+        if stale.is_empty() {
             return Ok(());
         }
-        let containers = engine.containers(&[of_instance(&self.instance)]).await.map_err(|error| failed(stage::GPUS, error))?;
-        let there = |cluster: &String| containers.iter().any(|node| node.labels.get(names::CLUSTER) == Some(cluster));
-        for cluster in claimed.iter().filter(|cluster| !pending.contains(*cluster) && !there(cluster)) {
+        // A database may serve other machines too, whose GPUs are theirs to free.
+        let Ok(inventory) = self.inventory().await else { return Ok(()) };
+        let here = choose::devices(&inventory);
+        stale.retain(|uuid, _| here.iter().any(|(device, _)| device.uuid == *uuid));
+        for cluster in stale.into_values().collect::<BTreeSet<_>>() {
             tracing::warn!(cluster.id = cluster, "GPUs of a cluster that is gone are free again");
-            ledger.release(cluster).await.map_err(ledger_failed)?;
+            ledger.release(&cluster).await.map_err(ledger_failed)?;
         }
         Ok(())
     }
@@ -274,7 +282,7 @@ pub async fn look(library: &Path) -> Look {
 }
 
 /// What Docker and, where it runs here, its files say of GPUs.
-pub async fn facts(engine: &Engine) -> Result<passage::Facts, DockerError> {
+pub async fn facts(engine: &Engine, runtime: &Path) -> Result<passage::Facts, DockerError> {
     let info = engine.info().await?;
     let cdi_folders = info.cdi_spec_dirs.unwrap_or_default();
     // Docker lists devices from API 1.50 on; before, one reads what it reads.
@@ -285,7 +293,7 @@ pub async fn facts(engine: &Engine) -> Result<passage::Facts, DockerError> {
         let specifications = files.filter(|path| path.extension().is_some_and(|end| end == "json" || end == "yaml"));
         cdi_devices.extend(specifications.filter_map(|path| std::fs::read_to_string(path).ok()).flat_map(|text| passage::cdi_names(&text)));
     }
-    let config = engine.is_local().then(|| std::fs::read_to_string(passage::RUNTIME_CONFIG).ok()).flatten();
+    let config = engine.is_local().then(|| std::fs::read_to_string(runtime).ok()).flatten();
     Ok(passage::Facts {
         cdi_folders,
         cdi_devices,

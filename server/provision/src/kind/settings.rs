@@ -1,6 +1,6 @@
 //! What an operator may turn, and what the engine is handed from outside.
 
-use crate::gpu::{GpuChoice, nvml};
+use crate::gpu::{GpuChoice, nvml, passage};
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
 use std::{fmt, net::Ipv4Addr, ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
@@ -40,6 +40,8 @@ pub struct KindSettings {
     pub gpus: GpuChoice,
     /// NVML, by a name that the loader finds or by its path.
     pub nvml: PathBuf,
+    /// What NVIDIA's container runtime is configured by.
+    pub nvidia_runtime: PathBuf,
     pub lab_images: LabImages,
 }
 
@@ -104,6 +106,7 @@ impl Default for KindSettings {
             pool: PoolSettings::default(),
             gpus: GpuChoice::default(),
             nvml: PathBuf::from(nvml::LIBRARY),
+            nvidia_runtime: PathBuf::from(passage::RUNTIME_CONFIG),
             lab_images: LabImages::default(),
         }
     }

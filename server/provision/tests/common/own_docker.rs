@@ -42,7 +42,7 @@ impl OwnDocker {
         fs::create_dir(at("cdi")).map_err(|error| error.to_string())?;
         // The images of earlier runs are kept, since loading one takes a minute.
         let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join("gpu-docker");
-        let settings = json!({"features": {"cdi": true}, "cdi-spec-dirs": [at("cdi")]});
+        let settings = json!({"features": {"cdi": true}, "cdi-spec-dirs": [at("cdi")], "runtimes": {"nvidia": {"path": at("runtime")}}});
         fs::write(at("daemon.json"), settings.to_string()).map_err(|error| error.to_string())?;
         let mut paths = vec![dockerd.parent().map(Path::to_path_buf).unwrap_or_default()];
         paths.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
@@ -79,15 +79,7 @@ impl OwnDocker {
     pub fn describe(&self, names: &[&str], shown: [&str; 2]) {
         self.program("nvidia-smi", &nvidia_smi(shown));
         self.program("hook", HOOK);
-        let node = |path: String, major: u32, minor: u32| json!({"path": path, "type": "c", "major": major, "minor": minor});
-        let mut nodes: Vec<Value> = (0..3).map(|minor| node(format!("/dev/nvidia{minor}"), 195, minor)).collect();
-        nodes.push(node("/dev/nvidiactl".to_owned(), 195, 255));
-        nodes.push(node("/dev/nvidia-uvm".to_owned(), 509, 0));
-        let capabilities = PARTS.iter().flat_map(|(_, _, instance, compute)| [1, 2, *instance, *compute]);
-        let mut capabilities: Vec<u32> = capabilities.collect();
-        capabilities.sort_unstable();
-        capabilities.dedup();
-        nodes.extend(capabilities.into_iter().map(|minor| node(format!("/dev/nvidia-caps/nvidia-cap{minor}"), 510, minor)));
+        let nodes = device_nodes();
         let devices = names.iter().map(|name| json!({"name": name, "containerEdits": {"env": [format!("GIVEN={name}")]}}));
         let specification = json!({
             "cdiVersion": "0.5.0",
@@ -100,6 +92,25 @@ impl OwnDocker {
             },
         });
         fs::write(self.path("cdi/nvidia.json"), specification.to_string()).expect("a specification");
+    }
+
+    /// The other way: a runtime that brings the same into containers which mount something below `/var/run/nvidia-container-devices`.
+    pub fn describe_runtime(&self, accepts_mounts: bool) {
+        self.program("nvidia-smi", &nvidia_smi(["GPU-a", "GPU-b"]));
+        self.program("hook", HOOK);
+        let nodes: Vec<String> = device_nodes().iter().map(|node| format!("{node},")).collect();
+        let smi =
+            json!({"destination": "/usr/bin/nvidia-smi", "source": self.path("nvidia-smi"), "type": "bind", "options": ["ro", "bind"]});
+        let hooks = json!({"createContainer": [{"path": self.path("hook")}]}).to_string();
+        let edits = [
+            format!(r#"s|"mounts":\[|&{smi},|"#),
+            format!(r#"s|"devices":\[{{"path"|"devices":[{}{{"path"|"#, nodes.concat()),
+            format!(r#"s|"hooks":{{|&{},|"#, &hooks[1..hooks.len() - 1]),
+        ];
+        fs::write(self.path("edits"), edits.join("\n")).expect("edits");
+        self.program("runtime", &RUNTIME.replace("EDITS", &self.path("edits").to_string_lossy()));
+        let text = format!("accept-nvidia-visible-devices-as-volume-mounts = {accepts_mounts}\n");
+        fs::write(self.path("nvidia-runtime.toml"), text).expect("a configuration");
     }
 
     fn program(&self, name: &str, text: &str) {
@@ -164,6 +175,17 @@ fn dockerd() -> Option<PathBuf> {
     env::split_paths(&path).chain(kit).map(|folder| folder.join("dockerd")).find(|path| path.is_file())
 }
 
+/// Those of all GPUs, whoever asks: that is what a privileged container gets.
+fn device_nodes() -> Vec<Value> {
+    let node = |path: String, major: u32, minor: u32| json!({"path": path, "type": "c", "major": major, "minor": minor, "fileMode": 438});
+    let mut nodes: Vec<Value> = (0..3).map(|minor| node(format!("/dev/nvidia{minor}"), 195, minor)).collect();
+    nodes.push(node("/dev/nvidiactl".to_owned(), 195, 255));
+    nodes.push(node("/dev/nvidia-uvm".to_owned(), 509, 0));
+    let of_parts = PARTS.iter().flat_map(|(_, _, instance, compute)| [*instance, *compute]);
+    nodes.extend([1, 2].into_iter().chain(of_parts).map(|minor| node(format!("/dev/nvidia-caps/nvidia-cap{minor}"), 510, minor)));
+    nodes
+}
+
 /// Lists the GPUs whose device nodes are there, as the real one does.
 fn nvidia_smi(shown: [&str; 2]) -> String {
     let mut text =
@@ -192,4 +214,19 @@ mkdir "$root/proc/driver/nvidia" "$root/proc/driver/nvidia-caps"
 printf 'ResmanDebugLevel: 4294967295\nModifyDeviceFiles: 1\nDeviceFileMode: 438\n' > "$root/proc/driver/nvidia/params"
 printf 'config 1\nmonitor 2\ngpu2/gi1/access 12\ngpu2/gi1/ci0/access 13\ngpu2/gi2/access 21\ngpu2/gi2/ci0/access 22\n' \
     > "$root/proc/driver/nvidia-caps/mig-minors"
+"#;
+
+/// What NVIDIA's container runtime does to a container that asks for a GPU by a mount, in front of runc.
+const RUNTIME: &str = r#"#!/bin/sh
+set -eu
+bundle=
+previous=
+for word in "$@"; do
+    [ "$previous" != --bundle ] || bundle=$word
+    previous=$word
+done
+if [ -n "$bundle" ] && grep -q '"/var/run/nvidia-container-devices/' "$bundle/config.json"; then
+    sed -i -f EDITS "$bundle/config.json"
+fi
+exec runc "$@"
 "#;

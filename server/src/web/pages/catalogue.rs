@@ -10,6 +10,7 @@ use crate::web::{
 };
 use askama::Template;
 use axum::{extract::State, response::Response};
+use provision::{Capabilities, GpuSupport};
 
 #[derive(Debug, Template)]
 #[template(path = "pages/catalogue.html")]
@@ -33,6 +34,7 @@ pub struct LabCard {
     pub minutes: u64,
     pub points: u64,
     pub simulated: bool,
+    pub gpus: Option<CardState>,
     pub state: Option<CardState>,
 }
 
@@ -76,7 +78,18 @@ pub fn card(site: &Site, lab: &LabText, attempts: &[Attempt]) -> LabCard {
         minutes: lab.minutes,
         points: site.app.course().lab(&lab.id).map_or(0, |plan| u64::try_from(plan.total()).unwrap_or(0)),
         simulated: site.app.capabilities().simulated,
+        gpus: gpus(&site.app.capabilities()),
         state,
+    }
+}
+
+/// What the GPUs of real clusters are; on a simulated cluster everything is, and it says so already.
+pub fn gpus(capabilities: &Capabilities) -> Option<CardState> {
+    match capabilities.gpus {
+        _ if capabilities.simulated => None,
+        GpuSupport::None => None,
+        GpuSupport::Simulated => Some(CardState { tone: "warn", text: "simulated GPUs".to_owned() }),
+        GpuSupport::PassedThrough => Some(CardState { tone: "good", text: "GPUs of this machine".to_owned() }),
     }
 }
 
@@ -105,6 +118,7 @@ mod tests {
             minutes: 45,
             points: 100,
             simulated: true,
+            gpus: Some(CardState { tone: "good", text: "GPUs of this machine".to_owned() }),
             state: Some(CardState { tone: "good", text: "best 80".to_owned() }),
         }
     }

@@ -1,6 +1,9 @@
 //! GET /attempts/{id} : the lab itself, instructions and workbench.
 
-use super::{result, startup, task};
+use super::{
+    catalogue::{self, CardState},
+    result, startup, task,
+};
 use crate::app::{AppError, AttemptState, AttemptView, Purpose, ResetPoint as Point, User, Which};
 use crate::web::{
     Site, cluster_view,
@@ -23,6 +26,7 @@ pub struct LabPage {
     pub simulated: bool,
     /// The cluster's network was found not to do what NetworkPolicies say.
     pub open_network: bool,
+    pub gpus: Option<CardState>,
     /// `/attempts/<id>`.
     pub base: String,
     /// Safe HTML of the parts; the same parts come again as live updates.
@@ -129,6 +133,7 @@ async fn lab_page(site: &Site, user: &User, visitor: &Visitor, view: &AttemptVie
         title: view.plan.title.clone(),
         simulated: capabilities.simulated,
         open_network: capabilities.network_policy_enforced == Some(false),
+        gpus: catalogue::gpus(&capabilities),
         base: format!("/attempts/{}", attempt.id),
         score: task::score(view).render()?,
         intro: markdown::render(&site.content.intro(&attempt.lab, Some(&attempt.params)), 1),
@@ -314,6 +319,7 @@ mod tests {
                 title: AWKWARD.to_owned(),
                 simulated: true,
                 open_network: true,
+                gpus: None,
                 base: "/attempts/1".to_owned(),
                 score: Score { score: 20, total: 100 }.render().unwrap(),
                 intro: "<p>intro</p>".to_owned(),
