@@ -25,7 +25,7 @@ impl Docker {
         let image = value("CORDON_NODE_IMAGE").unwrap_or(DEFAULT_IMAGE).to_owned();
         let found = Self { address, image };
         let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
-        let verdicts = runtime.block_on(examine(&found.settings())).map_err(|error| error.to_string())?;
+        let verdicts = runtime.block_on(examine(&found.settings(), jiff::Timestamp::UNIX_EPOCH)).map_err(|error| error.to_string())?;
         preflight::fatal(&verdicts).map_or(Ok(found), Err)
     }
 
