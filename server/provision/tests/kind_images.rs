@@ -1,6 +1,7 @@
 //! Tier: real containers. The labs' images in a real cluster: the beginner lab's start and a solution run, with a simulated GPU that
 //! the device plugin offers to the real kubelet; mistakes fail as the real programs do.
 
+#[expect(dead_code, reason = "shared with the other suites on real containers")]
 mod common;
 
 use common::{World, not_run, turn};
