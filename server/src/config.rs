@@ -344,7 +344,11 @@ mod tests {
             ),
             (defaults.requests_per_second, defaults.burst, defaults.session_lifetime, defaults.keep_audit, true, true, &defaults.data)
         );
-        assert_eq!((shown.engine, &shown.kind), (defaults.engine, &defaults.kind));
+        let (images, default_images) = (&shown.kind.lab_images, &defaults.kind.lab_images);
+        let kind = KindSettings { lab_images: default_images.clone(), ..shown.kind.clone() };
+        assert_eq!((shown.engine, &kind), (defaults.engine, &defaults.kind));
+        assert_eq!(default_images.archive.as_deref(), Some(Path::new("/home/ada/.local/share/cordon/kind/lab-images.tar")));
+        assert_eq!((images.archive.as_deref(), images.real.len()), (Some(Path::new("/srv/cordon/lab-images.tar")), 2));
         assert!(shown.https && shown.web_tls && shown.given_tls.is_some() && shown.database.is_some());
     }
 
