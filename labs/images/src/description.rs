@@ -32,7 +32,8 @@ impl Description {
         Self {
             name: image.name.clone(),
             repository: image.repository.clone(),
-            entrypoint: image.entrypoint.clone(),
+            // One that only hands over is a tool, and nothing of its own.
+            entrypoint: image.entrypoint.iter().filter(|program| image.is_own_program(program)).cloned().collect(),
             programs: image.programs.clone(),
             behaviour: image.behaviour.clone(),
             ports: image.ports.clone(),

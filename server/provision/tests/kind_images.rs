@@ -281,6 +281,7 @@ async fn mistakes(desk: &Desk) {
         pod("no-number", json!({"image": "curlimages/curl:8.17.0", "securityContext": {"runAsNonRoot": true}})),
         pod("no-gpu", json!({"image": "nvcr.io/nvidia/k8s/cuda-sample:vectoradd-cuda12.5.0"})),
         pod("no-tool", json!({"image": serving, "command": ["wget"]})),
+        pod("handed-over", json!({"image": "curlimages/curl:8.17.0", "args": ["-V"]})),
         pod("fine", json!({"image": "nginxinc/nginx-unprivileged:1.29"})),
     ])
     .await;
@@ -291,6 +292,7 @@ async fn mistakes(desk: &Desk) {
         ("get pod no-number -o yaml", "image has non-numeric user (curl_user)"),
         ("logs no-gpu", "no CUDA-capable device is detected"),
         ("get pod no-tool -o yaml", "executable file not found in $PATH"),
+        ("logs handed-over", "curl as simulated by Cordon"),
         ("get pod fine", "Running"),
     ];
     for (line, words) in rows {

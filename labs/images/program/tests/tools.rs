@@ -210,6 +210,20 @@ fn what_looks_at_a_service() {
     }
 }
 
+/// As `kubectl run c --image=curlimages/curl -- -V` and `… -- echo hi` have it.
+#[test]
+fn an_entrypoint_hands_over() {
+    let image = Image::new();
+    let script = image.work().join("entrypoint.sh");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_lab-image"), &script).unwrap();
+    for (words, code, out) in
+        [(&["-V"][..], 0, "curl as simulated by Cordon"), (&["echo", "hi"], 0, "hi\n"), (&["nope"], 127, ""), (&[], 0, "")]
+    {
+        let (got, stdout, _) = said(&Command::new(&script).args(words).env("PATH", image.bin()).output().unwrap());
+        assert!(got == code && stdout.starts_with(out), "{words:?}: {got} {stdout}");
+    }
+}
+
 /// The program is what its link says, wherever the link lies.
 #[test]
 fn tools_are_listed_and_named() {

@@ -110,6 +110,8 @@ fn an_image_is_what_the_catalogue_says() {
     assert!(curl.files["etc/passwd"].2.contains("curl_user:x:100:101:curl_user:/home/curl_user:"));
     assert_eq!(curl.files["home/curl_user"].1, (100, 101));
     assert!(curl.files.contains_key("entrypoint.sh"));
+    let description: Description = serde_json::from_str(&curl.files[&DESCRIPTION[1..]].2).unwrap();
+    assert!(!description.is_own_program("/entrypoint.sh"), "an entrypoint that only hands over to curl");
     let scratch = image(&archive, "docker.io/library/hello-world:latest");
     assert!(!scratch.files.contains_key("bin/sh") && scratch.files.contains_key("hello"));
 }

@@ -228,9 +228,9 @@ impl Image {
         }
     }
 
-    /// Whether `program` (an `argv[0]`) is the image's own rather than a tool.
+    /// Whether `program` (an `argv[0]`) is the image's own rather than a tool, as an entrypoint is that only hands over.
     pub fn is_own_program(&self, program: &str) -> bool {
-        is_own_program(&self.entrypoint, &self.programs, program)
+        !self.tools.extra.iter().any(|tool| tool == program) && is_own_program(&self.entrypoint, &self.programs, program)
     }
 }
 
