@@ -32,7 +32,11 @@ async fn a_network_that_does_not_enforce_policies_is_found_out() {
 
     // Packets go past the plug-in's rules, as where a plug-in has none.
     let node = desk.world.node("a");
-    let (code, said) = desk.world.sh(&node, "iptables -t mangle -I FORWARD -j ACCEPT").await;
+    let (_, own) = desk.world.sh(&node, "iptables-legacy -t mangle -S FORWARD").await;
+    if !own.contains("-j PODNET") {
+        return not_run("a pod network that does not enforce policies", "this node image's rules are not where they can be passed by");
+    }
+    let (code, said) = desk.world.sh(&node, "iptables-legacy -t mangle -I FORWARD -j ACCEPT").await;
     assert_eq!(code, 0, "{said}");
     let verdict = async || {
         let verdicts = kind::examine(&desk.world.settings, Timestamp::UNIX_EPOCH).await.unwrap();
@@ -45,10 +49,17 @@ async fn a_network_that_does_not_enforce_policies_is_found_out() {
     assert_eq!(desk.provisioner.capabilities().network_policy_enforced, Some(false));
 
     // Mended, it is found to be so; without a cluster it is what was found last.
-    desk.world.sh(&node, "iptables -t mangle -D FORWARD -j ACCEPT").await;
+    desk.world.sh(&node, "iptables-legacy -t mangle -D FORWARD -j ACCEPT").await;
     desk.until("the end of its namespace", "/api/v1/namespaces/cordon-network", |namespace| namespace["code"] == 404).await;
     assert!(desk.provisioner.measure_network("a").await.unwrap());
+
+    // What the cluster takes is measured, and remembered when it is gone.
+    let room = async || kind::will_fit(&desk.world.settings, 1, Timestamp::UNIX_EPOCH).await.unwrap().remove(0).says;
+    let said = room().await;
+    assert!(said.contains("as the cluster that is here was measured"), "{said}");
     desk.provisioner.delete("a").await.unwrap();
     assert_eq!(verdict().await.grade, Grade::Fine);
+    let said = room().await;
+    assert!(said.contains("as clusters were measured at 1970-01-01"), "{said}");
     assert!(desk.world.left().await.is_empty());
 }

@@ -19,6 +19,9 @@ enum Format {
 pub struct Arguments {
     #[command(flatten)]
     place: Place,
+    /// Whether so many learners fit on this machine, each with a real cluster, and what runs out first.
+    #[arg(long)]
+    learners: Option<u64>,
     /// Lines for people, or JSON for machines.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -50,7 +53,14 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let config = arguments.place.read_config()?;
     let (engine, docker) = kind(&config).await;
     let gpus = gpus(&config).await;
-    let sections = tokio::task::spawn_blocking(|| vec![engines(engine), docker, gpus, shell(), tools(), hardware()]).await?;
+    let mut sections = tokio::task::spawn_blocking(|| vec![engines(engine), docker, gpus, shell(), tools(), hardware()]).await?;
+    if let Some(learners) = arguments.learners {
+        let verdicts = match provision::kind::will_fit(&config.kind, learners, SystemClock.now()).await {
+            Ok(verdicts) => verdicts,
+            Err(error) => vec![preflight::Verdict::fatal("learners", crate::app::error::chain(&error), "")],
+        };
+        sections.push(section("Room for learners", verdicts));
+    }
     match arguments.format {
         Format::Json => print(serde_json::to_string_pretty(&sections)?),
         Format::Text => show(&sections),

@@ -3,7 +3,7 @@
 use crate::{
     contract::{Body, Cluster, Probe, ProbeOutcome, ProvisionError, UserInfo, refusal},
     kind::{
-        api::Api,
+        api::{Api, chain},
         docker::{DockerError, Engine, Listed, label},
         egress, failed,
         gpus::Gpus,
@@ -54,16 +54,8 @@ impl KindCluster {
         let bindings = found.host_config.and_then(|host| host.port_bindings).unwrap_or_default();
         let port = bindings.get("6443/tcp").cloned().flatten().and_then(|all| all.first()?.host_port.as_ref()?.parse().ok());
         let port = port.ok_or_else(|| broken("the node publishes no port for its API"))?;
+        up(&engine, &names, &settings).await.map_err(docker)?;
         for node in nodes(&engine, &names).await.map_err(docker)? {
-            match node.state.as_str() {
-                "running" => {}
-                "paused" => engine.unpause(&node.id).await.map_err(docker)?,
-                _ => {
-                    // The machine or Docker has been down; the node's own rules went with its network namespace.
-                    engine.start_container(&node.id).await.map_err(docker)?;
-                    egress::close(&engine, &node.id, &settings).await.map_err(docker)?;
-                }
-            }
             if let Some(uuids) = node.labels.get(names::GPUS) {
                 gpus.isolate_again(&engine, &node.id, uuids).await.map_err(|why| ProvisionError::Unavailable(why.to_string()))?;
             }
@@ -102,6 +94,21 @@ impl KindCluster {
         Ok(())
     }
 
+    /// Starts nodes again that have died, or that went down with Docker. Does nothing where all run, or all sleep.
+    pub async fn revive(&self) -> Result<(), ProvisionError> {
+        let stage = "starting the cluster's nodes again";
+        let _turn = self.turning.lock().await;
+        if self.asleep.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        if up(&self.engine, &self.names, &self.settings).await.map_err(|error| failed(stage, error))? {
+            tracing::warn!(cluster.id = self.names.id, "nodes had stopped, and were started again");
+            let answers = tokio::time::timeout(self.settings.stage_limit, self.api.until("/readyz", |_| Some(()))).await;
+            answers.map_err(|_| failed(stage, StageError::Late { limit: self.settings.stage_limit, what: "the API server's /readyz" }))?;
+        }
+        Ok(())
+    }
+
     pub fn api(&self) -> &Api {
         &self.api
     }
@@ -127,7 +134,11 @@ impl Cluster for KindCluster {
         match self.api.forward(&user, request).await {
             Ok(response) if response.status() == StatusCode::INTERNAL_SERVER_ERROR => explained(response).await,
             Ok(response) => response,
-            Err(error) => status(503, "ServiceUnavailable", &error.to_string()),
+            // A node that has died: the next request finds it alive.
+            Err(error) => match self.revive().await {
+                Ok(()) => status(503, "ServiceUnavailable", &error.to_string()),
+                Err(worse) => status(503, "ServiceUnavailable", &chain(&worse)),
+            },
         }
     }
 
@@ -204,6 +215,24 @@ impl Cluster for KindCluster {
         }
         Ok(())
     }
+}
+
+/// Makes all nodes run. `true`: some had to be started.
+async fn up(engine: &Engine, names: &Names, settings: &KindSettings) -> Result<bool, DockerError> {
+    let mut started = false;
+    for node in nodes(engine, names).await? {
+        match node.state.as_str() {
+            "running" => {}
+            "paused" => engine.unpause(&node.id).await?,
+            _ => {
+                // The node's own rules went with its network namespace.
+                engine.start_container(&node.id).await?;
+                egress::close(engine, &node.id, settings).await?;
+                started = true;
+            }
+        }
+    }
+    Ok(started)
 }
 
 /// All containers of a cluster, found by the start that made them.

@@ -6,10 +6,12 @@ use bollard::{
     container::LogOutput,
     errors::Error,
     exec::{CreateExecOptions, StartExecResults},
-    models::{ContainerCreateBody, ContainerInspectResponse, ImageInspect, Ipam, IpamConfig, NetworkCreateRequest, SystemInfo},
+    models::{
+        ContainerCpuStats, ContainerCreateBody, ContainerInspectResponse, ImageInspect, Ipam, IpamConfig, NetworkCreateRequest, SystemInfo,
+    },
     query_parameters::{
         CreateContainerOptions, CreateImageOptions, ListContainersOptions, ListNetworksOptions, LogsOptions, RemoveContainerOptions,
-        RenameContainerOptions, UploadToContainerOptions,
+        RenameContainerOptions, StatsOptions, UploadToContainerOptions,
     },
 };
 use futures::{StreamExt, TryStreamExt};
@@ -63,6 +65,10 @@ impl DockerError {
 fn during(doing: impl Into<String>) -> impl FnOnce(Error) -> DockerError {
     let doing = doing.into();
     move |error| match error {
+        Error::DockerResponseServerError { message, .. } if message.contains("no space left on device") => DockerError::known(
+            format!("{doing}: the disk is full where Docker keeps its data ({message})"),
+            "docker system prune, or a larger disk",
+        ),
         Error::DockerResponseServerError { status_code, message } => DockerError::Refused { doing, code: status_code, message },
         source => DockerError::Other { doing, source },
     }
@@ -74,6 +80,14 @@ pub struct Printed {
     pub code: i64,
     pub stdout: String,
     pub stderr: String,
+}
+
+/// What one node takes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Usage {
+    pub memory: u64,
+    pub cpus: f64,
+    pub pids: u64,
 }
 
 /// A cluster's container, as the list shows it.
@@ -241,6 +255,27 @@ impl Engine {
     pub async fn rename(&self, id: &str, name: &str) -> Result<(), DockerError> {
         let options = RenameContainerOptions { name: name.to_owned() };
         self.docker.rename_container(id, options).await.map_err(during("claiming the node"))
+    }
+
+    /// What a node takes now: two looks, a second apart. `None`: it is gone, or does not run.
+    pub async fn usage(&self, id: &str) -> Result<Option<Usage>, DockerError> {
+        let stats = self.docker.stats(id, Some(StatsOptions { stream: false, one_shot: false }));
+        let Some(stats) = Box::pin(stats).try_next().await.map_err(during("measuring a node"))? else { return Ok(None) };
+        let (Some(memory), Some(now), Some(before)) = (stats.memory_stats, stats.cpu_stats, stats.precpu_stats) else { return Ok(None) };
+        let Some(held) = memory.usage else { return Ok(None) };
+        let details = memory.stats.unwrap_or_default();
+        // What the kernel would give back: by its name with cgroup v2, and with v1.
+        let cache = details.get("inactive_file").or_else(|| details.get("total_inactive_file")).copied().unwrap_or_default();
+        let total = |stats: &ContainerCpuStats| stats.cpu_usage.as_ref().and_then(|usage| usage.total_usage).unwrap_or_default();
+        let system = |stats: &ContainerCpuStats| stats.system_cpu_usage.unwrap_or_default();
+        let (own, all) = (total(&now).saturating_sub(total(&before)), system(&now).saturating_sub(system(&before)));
+        #[expect(clippy::cast_precision_loss, reason = "nanoseconds of a second")]
+        let share = if all == 0 { 0.0 } else { own as f64 / all as f64 };
+        Ok(Some(Usage {
+            memory: held.saturating_sub(cache),
+            cpus: share * f64::from(now.online_cpus.unwrap_or(1)),
+            pids: stats.pids_stats.and_then(|pids| pids.current).unwrap_or_default(),
+        }))
     }
 
     /// Containers, running or not, that carry all these labels (`key=value`).

@@ -14,10 +14,12 @@
 //! server's label. Cluster-admin on a node is root on the host: see `guard`.
 
 mod api;
+mod capacity;
 mod cluster;
 mod docker;
 mod egress;
 mod exchange;
+mod fit;
 mod gpu_report;
 mod gpus;
 mod guard;
@@ -46,6 +48,7 @@ use async_trait::async_trait;
 use cluster::KindCluster;
 pub use docker::DockerError;
 use docker::{Engine, label, of_instance};
+pub use fit::will_fit;
 pub use gpu_report::examine as examine_gpus;
 use gpus::{Allocation, Gpus};
 use jiff::Timestamp;
@@ -433,6 +436,7 @@ impl Provisioner for KindProvisioner {
         let known = self.0.open.lock().get(id).cloned();
         if let Some(cluster) = known {
             cluster.wake().await?;
+            cluster.revive().await?;
             return Ok(cluster);
         }
         let opened = Arc::new(KindCluster::open(names, self.0.engine.clone(), self.0.settings.clone(), &self.0.gpus).await?);

@@ -95,7 +95,8 @@ impl NodePlan {
                 runtime,
                 cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
                 init: Some(false),
-                restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::ON_FAILURE), maximum_retry_count: Some(1) }),
+                // Docker would start it without what closes its egress; this engine does it with that.
+                restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
                 network_mode: Some(self.network.clone()),
                 port_bindings: self.api_port.map(|port| HashMap::from([("6443/tcp".to_owned(), Some(vec![binding(port)]))])),
                 userns_mode: self.host.userns_remap.then(|| "host".to_owned()),
@@ -172,8 +173,7 @@ mod tests {
                 },
                 "Privileged": true,
                 "RestartPolicy": {
-                  "MaximumRetryCount": 1,
-                  "Name": "on-failure"
+                  "Name": "no"
                 },
                 "SecurityOpt": [
                   "seccomp=unconfined",

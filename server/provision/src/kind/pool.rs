@@ -95,8 +95,15 @@ impl Pool {
             let _ = progress.send(Progress { stage: CLAIM.to_owned(), at: (inner.edge.now)(), done });
         };
         tell(false);
-        inner.engine.rename(&member.id, &names.control_plane()).await.map_err(|error| failed(CLAIM, error))?;
-        let cluster = KindCluster::open(names.clone(), inner.engine.clone(), inner.settings.clone(), &inner.gpus).await;
+        // Between two names it is nobody's: the reaper leaves it alone.
+        let start = member.labels.get(names::START).cloned().unwrap_or_default();
+        inner.starting.lock().insert(start.clone());
+        let renamed = inner.engine.rename(&member.id, &names.control_plane()).await.map_err(|error| failed(CLAIM, error));
+        let cluster = match renamed {
+            Ok(()) => KindCluster::open(names.clone(), inner.engine.clone(), inner.settings.clone(), &inner.gpus).await,
+            Err(error) => Err(error),
+        };
+        inner.starting.lock().remove(&start);
         tell(true);
         inner.pool.changed.notify_one();
         Ok(Some(Arc::new(cluster?)))

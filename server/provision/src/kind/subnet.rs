@@ -4,6 +4,13 @@ use ipnet::Ipv4Net;
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 
+/// How many pieces of `pool` are free.
+pub fn free(pool: Ipv4Net, prefix: u8, taken: &[Ipv4Net]) -> u64 {
+    let pieces = pool.subnets(prefix).into_iter().flatten();
+    let overlaps = |a: &Ipv4Net, b: &Ipv4Net| a.contains(b) || b.contains(a);
+    pieces.filter(|piece| !taken.iter().any(|other| overlaps(piece, other))).count() as u64
+}
+
 /// A free piece of `pool`, searched from a place that `seed` names, so that two starts at once rarely meet.
 pub fn choose(pool: Ipv4Net, prefix: u8, taken: &[Ipv4Net], seed: u64) -> Option<Ipv4Net> {
     let pieces = 1_u64.checked_shl(u32::from(prefix.checked_sub(pool.prefix_len())?))?;
@@ -43,6 +50,15 @@ mod tests {
 
     fn net(text: &str) -> Ipv4Net {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn what_is_free() {
+        let net = |text: &str| text.parse::<Ipv4Net>().unwrap();
+        for (taken, expected) in [(vec![], 16), (vec![net("10.0.0.16/28"), net("10.0.0.64/27")], 13), (vec![net("10.0.0.0/8")], 0)] {
+            assert_eq!(free(net("10.0.0.0/24"), 28, &taken), expected);
+        }
+        assert_eq!(free(net("10.0.0.0/24"), 20, &[]), 0);
     }
 
     #[test]
