@@ -74,7 +74,7 @@ pub fn judge(learners: u64, each: Use, source: &Source, left: Left) -> Vec<Verdi
     if let Some(free) = left.cpus {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number of clusters, not below none")]
         let more = (free.max(0.0) / each.cpus.max(0.01)).min(1e6) as u64;
-        let says = format!("{free:.1} cores are free, and a cluster takes {:.2}", each.cpus);
+        let says = format!("{:.1} cores are free, and a cluster takes {:.2}", free.max(0.0), each.cpus);
         add("CPU", left.clusters + more, says, "use a machine with more cores; clusters that wait in the pool are paused and take none");
     }
     if let Some(free) = left.disk {
