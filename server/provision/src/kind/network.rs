@@ -73,8 +73,16 @@ impl Record {
 
 /// Tries it out in a running cluster. `Err`: why it could not be.
 pub async fn measure(api: &Api, engine: &Engine, names: &Names) -> Result<bool, StageError> {
-    let tried = attempt(api, engine, names).await;
     let path = format!("/api/v1/namespaces/{NAMESPACE}");
+    // What an earlier try has left behind, or is still being removed.
+    let gone = async {
+        while api.get(&path).await.is_ok() {
+            let _ = api.call(Method::DELETE, &path, "application/json", Vec::new()).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    within(STARTED, "the end of an earlier try", gone).await?;
+    let tried = attempt(api, engine, names).await;
     if let Err(error) = api.call(Method::DELETE, &path, "application/json", Vec::new()).await {
         tracing::warn!("{path} cannot be removed: {error}");
     }
