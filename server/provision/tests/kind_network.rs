@@ -45,7 +45,7 @@ async fn a_network_that_does_not_enforce_policies_is_found_out() {
     let found = verdict().await;
     assert!(found.grade == Grade::Narrow && found.says.contains("not enforced") && found.remedy.contains("kind.image"), "{found}");
     assert_eq!(remembered().await, Some(false), "what doctor finds out is remembered");
-    assert_eq!(desk.provisioner.measure_network("a").await.unwrap(), false);
+    assert!(!desk.provisioner.measure_network("a").await.unwrap());
     assert_eq!(desk.provisioner.capabilities().network_policy_enforced, Some(false));
 
     // Mended, it is found to be so; without a cluster it is what was found last.
