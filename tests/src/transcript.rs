@@ -124,6 +124,7 @@ pub fn normalise(text: &str) -> String {
             (r"https?://[\w.:\[\]-]+(/clusters/[\w-]+)?", "<server>"),
             (r"-[0-9a-f]{6,10}-[0-9a-z]{5}\b", "-<gen>"),
             (r"-[0-9a-f]{8,10}\b", "-<hash>"),
+            (r"\b(kube-api-access-)[a-z0-9]{5}\b", "$1<gen>"),
             (r"(pod-template-hash=)[0-9a-f]+", "$1<hash>"),
             (r"\b(\d+(ms|[smhdy]))+\b", "<age>"),
             (r"<invalid>", "<age>"),

@@ -18,16 +18,21 @@ pub struct Contents {
 /// One name in an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
-    /// `docker.io/library/busybox:1.37`.
+    /// `docker.io/library/busybox:1.37`, or `docker.io/library/busybox@sha256:…`.
     pub name: String,
     /// `sha256:…` of its manifest.
     pub digest: String,
 }
 
 impl Named {
-    /// Without the tag.
+    /// Without the tag or the digest.
     pub fn repository(&self) -> &str {
-        self.name.rsplit_once(':').map_or(&self.name, |(repository, _)| repository)
+        let name = self.name.split('@').next().unwrap_or_default();
+        if name.len() < self.name.len() { name } else { name.rsplit_once(':').map_or(name, |(repository, _)| repository) }
+    }
+
+    pub fn has_tag(&self) -> bool {
+        !self.name.contains('@')
     }
 }
 

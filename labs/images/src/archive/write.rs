@@ -51,7 +51,9 @@ pub fn write(out: impl Write, program: &[u8], images: &[&Image]) -> io::Result<(
             for name in std::iter::once(&tag.name).chain(&tag.aliases) {
                 names.extend(repositories.iter().map(|repository| format!("{repository}:{name}")));
             }
-            for name in &names {
+            // By its digest too: containers then tell their image as one that was pulled, and a pod may name it so.
+            let digest = manifest["digest"].as_str().unwrap_or_default();
+            for name in names.iter().cloned().chain(repositories.iter().map(|repository| format!("{repository}@{digest}"))) {
                 let mut named = manifest.clone();
                 // The first is containerd's, the second the layout's own.
                 named["annotations"] =

@@ -92,7 +92,7 @@ pub async fn origin(settings: &LabImages, reference: &str) -> Result<ImageOrigin
 fn built(settings: &LabImages, held: &[Named], reference: &Reference) -> ImageOrigin {
     let repository = reference.repository();
     let name = format!("{repository}:{}", reference.tag.as_deref().unwrap_or("latest"));
-    let found = held.iter().find(|image| match &reference.digest {
+    let found = held.iter().filter(|image| image.has_tag()).find(|image| match &reference.digest {
         Some(digest) => image.digest == *digest && image.repository() == repository,
         None => image.name == name,
     });
@@ -175,7 +175,11 @@ mod tests {
     fn what_a_name_means() {
         let named = |name: &str, digest: &str| Named { name: name.to_owned(), digest: digest.to_owned() };
         let digest = format!("sha256:{}", "a".repeat(64));
-        let held = [named("docker.io/library/busybox:1.37", &digest), named("nvcr.io/nvidia/cuda:12", "sha256:b")];
+        let held = [
+            named(&format!("docker.io/library/busybox@{digest}"), &digest),
+            named("docker.io/library/busybox:1.37", &digest),
+            named("nvcr.io/nvidia/cuda:12", "sha256:b"),
+        ];
         let settings = LabImages { archive: None, real: vec!["nvcr.io/nvidia/cuda".to_owned()] };
         let busybox = ImageOrigin::Built { name: "docker.io/library/busybox:1.37".to_owned(), digest: digest.clone() };
         let rows = [

@@ -177,7 +177,7 @@ pub async fn fill(api: &Api, recorded: &[Value]) -> Result<(), ApiError> {
     let mut now = collect(api).await?;
     let mine: BTreeSet<(String, String, String)> = now.values().map(|found| identity(&found.object)).collect();
     now.retain(|_, found| !is_of_system(&found.object));
-    let shared = |object: &&Value| !is_of_one_cluster(object) && !(is_of_system(object) && mine.contains(&identity(object)));
+    let shared = |object: &&Value| !(is_of_one_cluster(object) || is_of_system(object) && mine.contains(&identity(object)));
     write_back(api, now, recorded.iter().filter(shared).collect()).await
 }
 

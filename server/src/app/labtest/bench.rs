@@ -22,6 +22,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 const SETTLE: Duration = Duration::from_secs(60);
 /// On a real cluster; there one that is at rest sooner is waited for no longer.
 const SETTLE_REAL: Duration = Duration::from_secs(120);
+/// On a real cluster: how many times in a row it must be at rest.
+const LOOKS: u32 = 3;
 /// On a real cluster: what is done before and after a pause must not fall into one second, which is as finely as objects tell their age.
 const PAUSE: Duration = Duration::from_secs(2);
 /// The snapshot of a lab's start.
@@ -145,8 +147,12 @@ impl Bench {
                 self.cluster()?.settle(Duration::ZERO).await;
             }
             Time::Real(_) => {
-                tokio::time::sleep(PAUSE.min(time)).await;
-                self.cluster()?.settle(SETTLE_REAL).await;
+                // What is at rest may be waiting for something that is on its way, as a pod for the GPU that a device plugin is about
+                // to offer.
+                for _ in 0..LOOKS {
+                    tokio::time::sleep(PAUSE.min(time)).await;
+                    self.cluster()?.settle(SETTLE_REAL).await;
+                }
             }
         }
         if tracing::enabled!(tracing::Level::DEBUG) {
