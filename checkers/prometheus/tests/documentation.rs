@@ -315,3 +315,17 @@ fn template_functions() {
         assert_eq!(failures(&rules, &tests), Vec::<String>::new(), "{text}");
     }
 }
+
+#[test]
+fn a_template_that_does_not_parse_says_where() {
+    for (text, want) in [
+        ("{{ if true }}y{{ end x }}", "unexpected \"x\" in end"),
+        ("{{ with 1 }}y{{ end\u{fffd} }}", "in end"),
+        ("{{ end }}", "unexpected {{end}}"),
+    ] {
+        let quoted = serde_json::to_string(text).expect("JSON");
+        let rules = format!("groups:\n- name: g\n  rules:\n  - alert: A\n    expr: up\n    annotations:\n      a: {quoted}\n");
+        let (_, findings) = prometheus::rules::read(&rules, false).expect("YAML");
+        assert!(findings.iter().any(|finding| format!("{finding:?}").replace("\\\"", "\"").contains(want)), "{text}: {findings:?}");
+    }
+}

@@ -169,6 +169,9 @@ impl Parser {
                     if !ends.contains(&word.as_str()) {
                         return Err(format!("unexpected {{{{{word}}}}}"));
                     }
+                    if word == "end" && !rest.is_empty() {
+                        return Err(format!("unexpected {} in end", quote(&rest)));
+                    }
                     self.depth -= 1;
                     return Ok((nodes, text));
                 }
