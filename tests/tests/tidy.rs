@@ -274,3 +274,12 @@ fn links_of_the_documentation_hold() {
     }
     report("a link of the documentation leads nowhere", offenders);
 }
+
+/// What a merge left for a person to decide was decided.
+#[test]
+fn no_file_holds_a_conflict() {
+    let (ours, theirs) = ("<".repeat(7) + " ", ">".repeat(7) + " ");
+    let marked = |p: &&std::path::PathBuf| text(p).lines().any(|line| line.starts_with(&ours) || line.starts_with(&theirs));
+    let offenders = tracked_files().iter().filter(marked).map(|p| p.display().to_string()).collect();
+    report("files hold the marks of a conflict", offenders);
+}

@@ -23,7 +23,7 @@ const SETTLE: Duration = Duration::from_secs(60);
 /// On a real cluster; there one that is at rest sooner is waited for no longer.
 const SETTLE_REAL: Duration = Duration::from_secs(120);
 /// On a real cluster: how many times in a row it must be at rest.
-const LOOKS: u32 = 3;
+const LOOKS: u32 = 2;
 /// On a real cluster: what is done before and after a pause must not fall into one second, which is as finely as objects tell their age.
 const PAUSE: Duration = Duration::from_secs(2);
 /// The snapshot of a lab's start.
