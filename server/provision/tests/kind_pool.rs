@@ -3,6 +3,7 @@
 #[expect(dead_code, reason = "other suites use more of it")]
 mod common;
 
+use bollard::query_parameters::RenameContainerOptions;
 use common::{World, not_run, one_node, turn};
 use http::Request;
 use http_body_util::BodyExt;
@@ -103,6 +104,13 @@ async fn a_pool_is_filled_claimed_and_refilled() {
     assert_eq!(provisioner.list().await.unwrap(), ["a"]);
     let left: Vec<String> = world.left().await.into_iter().filter(|name| name.contains("next-") || name.contains("old-")).collect();
     assert_eq!(left, [""; 0]);
+
+    // A server that dies between the two names of an exchange.
+    let options = RenameContainerOptions { name: world.node("old-a") };
+    world.docker.rename_container(&world.node("a"), options).await.unwrap();
+    assert_eq!(provisioner.list().await.unwrap(), [""; 0]);
+    let after = world.with(|settings| settings.pool = pool).await;
+    assert_eq!(after.list().await.unwrap(), ["a"], "the next one gives the name back");
 
     until_idle(&provisioner, 1).await;
     claim("b").await;

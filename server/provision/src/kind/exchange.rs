@@ -4,14 +4,15 @@
 //! claim "next-<id>" ──► recorded objects ──► <id> becomes "old-<id>", "next-<id>" becomes <id> ──► the old one is removed
 //! ```
 //!
-//! Until the names change, the learner's cluster is the old one: what fails before costs nothing but the claimed member. Where the pool
-//! has none that fits, the cluster itself is restored.
+//! Until the names change, the learner's cluster is the old one: what fails before costs nothing but the claimed member. A server that
+//! dies between the two names gives the old one its name back when it starts again. Where the pool has none that fits, the cluster
+//! itself is restored.
 
 use crate::{
     contract::{ClusterSpec, ProvisionError},
     kind::{
         Inner, cluster,
-        docker::{DockerError, label, of_instance},
+        docker::{DockerError, Engine, label, of_instance},
         failed,
         names::{self, Names},
         pool::Pool,
@@ -59,6 +60,20 @@ pub async fn restore(inner: &Arc<Inner>, names: &Names, snapshot: &str) -> Resul
     inner.forget(&names.id);
     inner.engine.remove_all(&[of_instance(&inner.settings.instance), label(names::START, start)]).await.map_err(docker)?;
     Ok(true)
+}
+
+/// Gives clusters their names back that an earlier server took away and replaced by nothing.
+pub async fn undo(engine: &Engine, instance: &str) -> Result<(), DockerError> {
+    let containers = engine.containers(&[of_instance(instance)]).await?;
+    let ids: Vec<(&str, &str)> =
+        containers.iter().filter_map(|found| Some((names::id_of_control_plane(instance, &found.name)?, found.id.as_str()))).collect();
+    for (id, container) in &ids {
+        let Some(own) = id.strip_prefix(OLD).filter(|own| !ids.iter().any(|(id, _)| id == own)) else { continue };
+        if let Ok(names) = Names::new(instance, own) {
+            engine.rename(container, &names.control_plane()).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn remove(inner: &Inner, names: &Names) -> Result<(), ProvisionError> {

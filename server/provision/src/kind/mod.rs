@@ -186,6 +186,7 @@ impl KindProvisioner {
             return Err(ProvisionError::Unavailable(why));
         }
         let gpus = Gpus::new(&settings, &engine, ledger).await.map_err(unavailable)?;
+        exchange::undo(&engine, &settings.instance).await.map_err(unavailable)?;
         let image = engine.image(&settings.image).await.ok().flatten().and_then(|image| image.id);
         let known = image.and_then(|image| network::Record::new(&settings.data).get(&image));
         Ok(Self(Arc::new(Inner {
