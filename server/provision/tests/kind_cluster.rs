@@ -1,5 +1,6 @@
 //! Tier: real containers. One cluster behind the contract: its API in a learner's name, the guard, probes, snapshots, sleep.
 
+#[expect(dead_code, reason = "other suites use more of it")]
 mod common;
 mod desk;
 

@@ -3,12 +3,12 @@
 mod common;
 
 use bollard::query_parameters::InspectContainerOptions;
-use common::{World, edge, kind_command, not_run, one_node, turn};
+use common::{World, chain, edge, kind_command, not_run, one_node, turn};
 use provision::{
     Progress, Provisioner,
     kind::{KindProvisioner, KindSettings, STAGES},
 };
-use std::{collections::BTreeSet, error::Error, net::TcpListener, os::unix::fs::PermissionsExt, process::Command, sync::Arc};
+use std::{collections::BTreeSet, net::TcpListener, os::unix::fs::PermissionsExt, process::Command, sync::Arc};
 use tokio::sync::mpsc;
 
 macro_rules! world {
@@ -18,16 +18,6 @@ macro_rules! world {
             Err(why) => return not_run($what, &why),
         }
     };
-}
-
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
 }
 
 #[tokio::test(flavor = "multi_thread")]

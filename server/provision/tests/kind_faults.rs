@@ -5,7 +5,7 @@ mod common;
 #[expect(dead_code, reason = "other suites use more of it")]
 mod desk;
 
-use common::{World, edge, not_run, one_node, turn};
+use common::{World, chain, edge, not_run, one_node, turn};
 use desk::{Desk, is_ready, learner, pod};
 use http::{Method, Request, Response};
 use http_body_util::Full;
@@ -16,16 +16,6 @@ use provision::{
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, convert::Infallible, time::Duration};
 use tokio::{net::UnixListener, sync::mpsc};
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
-}
 
 /// A node dies in the middle of work, and what a learner does to its limits stays within them.
 #[tokio::test(flavor = "multi_thread")]

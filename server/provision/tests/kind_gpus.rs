@@ -8,7 +8,7 @@ mod own_docker;
 
 use async_trait::async_trait;
 use bollard::query_parameters::InspectContainerOptions;
-use common::{World, edge, not_run, turn};
+use common::{World, chain, edge, not_run, turn};
 use nvml_mock::{Gpu, Instance, Machine, Process, library};
 use own_docker::{DIVIDED, GPUS, OwnDocker, PARTS};
 use parking_lot::Mutex;
@@ -17,7 +17,7 @@ use provision::{
     gpu::GpuChoice,
     kind::{GPUS as STAGE, KindProvisioner},
 };
-use std::{collections::BTreeMap, error::Error, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::mpsc;
 
 /// Claims as the database keeps them.
@@ -73,16 +73,6 @@ fn machine() -> Machine {
 fn nodes(gpus: u32, product: &str) -> ClusterSpec {
     let node = NodeSpec { control_plane: true, gpu_product: product.to_owned(), ..NodeSpec::with_gpus("gpu-node", gpus) };
     ClusterSpec { nodes: vec![node], ..ClusterSpec::default() }
-}
-
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
 }
 
 /// A Docker, a world in it and the driver of its machine.

@@ -40,38 +40,37 @@ pub struct Machine {
 }
 
 pub async fn machine() -> Result<Machine, String> {
-    static FOUND: OnceLock<Result<String, String>> = OnceLock::new();
-    let docker = FOUND.get_or_init(docker_address).clone()?;
-    let client = Docker::connect_with_host(&docker).map_err(|error| error.to_string())?;
-    client.ping().await.map_err(|error| format!("Docker at {docker} does not answer: {error}"))?;
-    let wanted: Vec<String> = match env::var_os("CORDON_NODE_IMAGE") {
-        Some(name) => vec![name.to_string_lossy().into_owned()],
-        None => vec!["cordon/node:v1.34.4".to_owned(), provision::kind::DEFAULT_IMAGE.to_owned()],
-    };
-    for image in &wanted {
-        if client.inspect_image(image).await.is_ok() {
-            return Ok(Machine { docker, image: image.clone() });
-        }
-    }
-    Err(format!("none of the node images {} is in the Docker at {docker}", wanted.join(", ")))
+    static FOUND: OnceLock<Result<Machine, String>> = OnceLock::new();
+    let machine = FOUND.get_or_init(find).clone()?;
+    let client = Docker::connect_with_host(&machine.docker).map_err(|error| error.to_string())?;
+    client.ping().await.map_err(|error| format!("Docker at {} does not answer: {error}", machine.docker))?;
+    let found = client.inspect_image(&machine.image).await;
+    found.map(|_| machine.clone()).map_err(|_| format!("there is no node image {} in the Docker at {}", machine.image, machine.docker))
 }
 
-/// `DOCKER_HOST`, else the usual socket, else the kit's own Docker, started where it is built.
-fn docker_address() -> Result<String, String> {
-    if let Some(host) = env::var_os("DOCKER_HOST") {
-        return Ok(host.to_string_lossy().into_owned());
+/// What `scripts/docker` finds.
+fn find() -> Result<Machine, String> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/docker");
+    let output = Command::new(script).output().map_err(|error| format!("scripts/docker: {error}"))?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
     }
-    if Path::new("/var/run/docker.sock").exists() {
-        return Ok("unix:///var/run/docker.sock".to_owned());
-    }
-    let kit = env::var_os("CORDON_KIT").map(PathBuf::from).ok_or("there is no Docker here, and CORDON_KIT names no kit that brings one")?;
-    let home = env::var_os("CORDON_REAL_KUBERNETES").map(PathBuf::from).or_else(|| Some(cache()?.join("cordon/real-kubernetes")));
-    if !home.is_some_and(|home| home.join("docker/dockerd").exists()) {
-        return Err("there is no Docker here, and that of the kit has not been built (its `build` does)".to_owned());
-    }
-    let output = Command::new(kit.join("docker-up")).output().map_err(|error| format!("docker-up cannot be run: {error}"))?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    said.split("DOCKER_HOST=").nth(1).map(|rest| rest.trim().to_owned()).ok_or(format!("the kit's Docker did not start: {said}"))
+    let value =
+        |name: &str| said.lines().find_map(|line| Some(line.strip_prefix("export ")?.strip_prefix(name)?.strip_prefix('=')?.to_owned()));
+    let docker = value("DOCKER_HOST").ok_or("scripts/docker says no address")?;
+    Ok(Machine { docker, image: value("CORDON_NODE_IMAGE").unwrap_or_else(|| provision::kind::DEFAULT_IMAGE.to_owned()) })
+}
+
+/// An error with its causes.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
 }
 
 pub fn cache() -> Option<PathBuf> {
